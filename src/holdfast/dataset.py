@@ -1,0 +1,74 @@
+"""The dataset of one input folder: the parts of its current deliveries, and the two files written from them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from holdfast.records import Dataset, SourceFile
+from holdfast.session import Session
+from holdfast.store.brieffiles import dataset_in, ingested_files_text
+from holdfast.store.files import digest_of_file, replacing, write_file
+from holdfast.workspace import Workspace
+
+FINAL_DATA = "finaldata.csv"
+INGESTED_FILES = "ingestedfiles.txt"
+
+
+def part_of(workspace: Workspace, file: SourceFile) -> Path:
+    """Where the accepted rows of a delivery are kept."""
+    return workspace.output_folder / "deliveries" / f"{file.number:06d}-{file.digest[:8]}.parquet"
+
+
+def quarantine_of(workspace: Workspace, file: SourceFile) -> Path:
+    """Where the refused rows of a delivery are kept."""
+    return workspace.output_folder / "quarantine" / f"{file.number:06d}-{file.digest[:8]}.parquet"
+
+
+def parts_of(workspace: Workspace, files: Sequence[SourceFile]) -> list[Path]:
+    """The parts of some deliveries."""
+    return [part_of(workspace, file) for file in files]
+
+
+def current_files(session: Session) -> tuple[SourceFile, ...]:
+    """The deliveries that the dataset is made of, oldest first."""
+    return session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
+
+
+def dataset_digest(workspace: Workspace, files: Sequence[SourceFile]) -> str:
+    """The dataset's version: SHA-256 of its schema and of the deliveries in it, in order of arrival."""
+    parts = [workspace.source, workspace.schema.digest, *(file.digest for file in files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def describe(session: Session) -> Dataset:
+    """The dataset as it is now."""
+    workspace, files = session.workspace, current_files(session)
+    rows, exited, unlabelled = session.engine.count(parts_of(workspace, files), workspace.schema)
+    return Dataset(
+        source=workspace.source,
+        digest=dataset_digest(workspace, files),
+        rows=rows,
+        exited=exited,
+        unlabelled=unlabelled,
+        files=tuple(file.name for file in files),
+    )
+
+
+def write_out(session: Session) -> bool:
+    """Write finaldata.csv, then ingestedfiles.txt, unless both show the current dataset; True if they were written.
+
+    ingestedfiles.txt names the dataset and the digest of finaldata.csv, so an interrupted write is noticed here.
+    """
+    workspace, files = session.workspace, current_files(session)
+    final_data, record = workspace.output_folder / FINAL_DATA, workspace.output_folder / INGESTED_FILES
+    digest = dataset_digest(workspace, files)
+    if record.is_file() and final_data.is_file() and dataset_in(record.read_text("utf-8", "replace")) == digest:
+        return False
+    if not files:
+        return False
+    with replacing(final_data) as temporary:
+        session.engine.write_csv(parts_of(workspace, files), workspace.schema, temporary)
+    write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
+    return True

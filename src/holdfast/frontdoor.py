@@ -1,0 +1,103 @@
+"""The one way in: `holdfast COMMAND`, and the ten scripts of a workspace, each of which is one command."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from holdfast.errors import HoldfastError, InputOutputError, UsageError, from_os_error, nearest
+from holdfast.workspace import folder_of
+
+COMMANDS = {
+    "init": "holdfast.cli.setup:init",
+    "demo-data": "holdfast.cli.setup:demo_data",
+    "ingest": "holdfast.cli.steps:ingest",
+    "train": "holdfast.cli.steps:train",
+    "score": "holdfast.cli.steps:score",
+    "deploy": "holdfast.cli.steps:deploy",
+    "diagnose": "holdfast.cli.steps:diagnose",
+    "report": "holdfast.cli.steps:report",
+    "serve": "holdfast.web.command:serve",
+    "call": "holdfast.cli.steps:call",
+    "run": "holdfast.cli.steps:run",
+    "assess": "holdfast.cli.steps:assess",
+    "status": "holdfast.cli.setup:status",
+    "schedule": "holdfast.cli.setup:schedule",
+}
+"""Every command and where its code is; a command's code is imported only when it is called."""
+
+SCRIPTS = {
+    "ingestion": "ingest",
+    "training": "train",
+    "scoring": "score",
+    "deployment": "deploy",
+    "diagnostics": "diagnose",
+    "reporting": "report",
+    "app": "serve",
+    "apicalls": "call",
+    "fullprocess": "run",
+}
+"""Script and command; the tenth script, wsgi.py, holds the app for a WSGI server."""
+
+INTERRUPTED = 130
+PIPE_CLOSED = 141
+
+
+class Commands(click.Group):
+    """The commands, in the order of a first acquaintance, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The names of all commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name."""
+        if cmd_name not in COMMANDS:
+            close = nearest(cmd_name, COMMANDS)
+            raise click.UsageError(
+                f"no such command '{cmd_name}'." + (f" Did you mean '{close}'?" if close else ""), ctx
+            )
+        module, name = COMMANDS[cmd_name].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="holdfast", prog_name="holdfast")
+def commands() -> None:
+    """Holdfast finds out which clients are about to leave, and when its own model has gone stale."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and end the process with its exit status (see errors.py)."""
+    try:
+        status = commands.main(arguments, prog_name="holdfast", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        status = UsageError.exit_status
+    except click.Abort:
+        status = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        status = PIPE_CLOSED
+    except OSError as error:
+        known = from_os_error(error, "read or write", str(error.filename or "a file"))
+        click.echo(f"holdfast: {known}", err=True)
+        status = known.exit_status
+    except MemoryError:
+        click.echo("holdfast: out of memory; nothing was committed", err=True)
+        status = InputOutputError.exit_status
+    except Exception:  # noqa: BLE001 - the front door: a bug is shown whole, with the status that says so
+        click.echo(f"holdfast: a bug. Please report what follows.\n{traceback.format_exc()}", err=True)
+        status = HoldfastError.exit_status
+    sys.exit(status)
+
+
+def run_script(file: str) -> None:
+    """Run the command that the script at `file` stands for; options on its command line are the command's."""
+    main([SCRIPTS[Path(file).stem], "--workspace", str(folder_of(file)), *sys.argv[1:]])

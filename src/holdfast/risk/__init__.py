@@ -1,0 +1,1 @@
+"""Numbers know no places: arrays in, numbers out."""

@@ -1,0 +1,105 @@
+"""Logistic regression: fitting the brief's model, and scoring from its numbers alone.
+
+log-odds = intercept + sum_j coefficient_j * value_j, probability = 1 / (1 + exp(-log-odds)).
+A missing value counts as the training median of its feature.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from holdfast.errors import CandidateRefused
+from holdfast.records import RiskModel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FittedLogistic:
+    """A fitted model as numbers, and as the pickle of the plain scikit-learn object that gave them."""
+
+    intercept: float
+    coefficients: tuple[float, ...]
+    medians: tuple[float, ...]
+    reference: tuple[float, ...]
+    converged: bool
+    pickled: bytes
+
+
+def fit_logistic(values: Floats, exited: NDArray[np.int8], names: Sequence[str]) -> FittedLogistic:
+    """The brief's model: scikit-learn's LogisticRegression(solver="liblinear", C=1.0, random_state=0) on raw values.
+
+    `values` (n, k) may hold NaN, which is filled with the column's median (the pickled object is then a pipeline
+    that does the same); `exited` (n,) is 0 or 1 and has both classes. Raises CandidateRefused when a coefficient
+    is not finite.
+    """
+    import pandas as pd
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    frame = pd.DataFrame(values, columns=pd.Index(names))
+    classifier = LogisticRegression(solver="liblinear", C=1.0, random_state=0, max_iter=100)
+    estimator = classifier
+    medians = np.array([_median(column) for column in values.T])
+    if np.isnan(values).any():
+        from sklearn.impute import SimpleImputer
+        from sklearn.pipeline import make_pipeline
+
+        imputer = SimpleImputer(strategy="median", keep_empty_features=True).set_output(transform="pandas")
+        estimator = make_pipeline(imputer, classifier)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator.fit(frame, exited)
+    coefficients = classifier.coef_[0]
+    if not (np.isfinite(coefficients).all() and np.isfinite(classifier.intercept_).all()):
+        raise CandidateRefused(
+            "training gave a coefficient that is not a finite number", hint="look for extreme values"
+        )
+    filled = np.where(np.isnan(values), medians, values)
+    return FittedLogistic(
+        intercept=float(classifier.intercept_[0]),
+        coefficients=tuple(float(c) for c in coefficients),
+        medians=tuple(float(m) for m in medians),
+        reference=tuple(float(m) for m in filled.mean(axis=0)),
+        converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught),
+        pickled=pickle.dumps(estimator),
+    )
+
+
+def _median(column: Floats) -> float:
+    present = column[~np.isnan(column)]
+    return float(np.median(present)) if present.size else 0.0
+
+
+def log_odds(model: RiskModel, values: Floats) -> Floats:
+    """The log-odds of exit (n,) for `values` (n, k) in the order of `model.features`; NaN means missing."""
+    filled = np.where(np.isnan(values), np.array(model.medians), values)
+    result: Floats = model.intercept + filled @ np.array(model.coefficients)
+    return result
+
+
+def probability(log_odds: Floats) -> Floats:
+    """1 / (1 + exp(-log_odds)) without overflow.
+
+    >>> probability(np.array([-800.0, 0.0, 800.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    small = np.exp(-np.abs(log_odds))
+    result: Floats = np.where(log_odds >= 0, 1 / (1 + small), small / (1 + small))
+    return result
+
+
+def contributions(model: RiskModel, values: Floats) -> tuple[float, Floats]:
+    """The log-odds at the reference, and per row and feature (n, k) coefficient x (value - reference).
+
+    Their sum is the row's log-odds exactly, up to rounding.
+    """
+    filled = np.where(np.isnan(values), np.array(model.medians), values)
+    coefficients, reference = np.array(model.coefficients), np.array(model.reference)
+    return float(model.intercept + reference @ coefficients), (filled - reference) * coefficients

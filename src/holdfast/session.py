@@ -1,0 +1,168 @@
+"""One command at work: the lock, the ledger, the log and the engine, opened once and shared by the steps inside."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import DONE, HoldfastError, from_os_error
+from holdfast.records import to_json
+from holdfast.store.files import locked
+from holdfast.store.journal import Journal
+from holdfast.workspace import Workspace, current_user
+
+if TYPE_CHECKING:
+    from holdfast.engines.base import Engine
+    from holdfast.store.ledger import Ledger
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with what is being done, how many rows are done, and of how many (None when not known)."""
+
+LISTS_IN_HISTORY = 100
+INTERRUPTED = 130
+
+
+def silent(_what: str, _done: int, _total: int | None) -> None:
+    """Progress that nobody watches."""
+
+
+def utc_now() -> str:
+    """The time as every record writes it: UTC, to the second.
+
+    >>> utc_now().endswith("Z")
+    True
+    """
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(slots=True)
+class Session:
+    """What a step works with. `worked` is set to False by a step that found nothing to do."""
+
+    workspace: Workspace
+    run_id: str
+    parent: str | None
+    started: str
+    progress: Progress
+    ledger: Ledger
+    engine: Engine
+    journal: Journal
+    clock: float = field(default_factory=time.perf_counter)
+    worked: bool = True
+    result: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this step began."""
+        return time.perf_counter() - self.clock
+
+
+@contextmanager
+def begin(where: Workspace | Session, command: str, progress: Progress = silent) -> Iterator[Session]:
+    """A session for `command`: a new one on a workspace, or one inside the session of a larger command.
+
+    On the way out the run goes to the ledger and the log, whether it ended well or not.
+    Raises Busy when another command is at work in the workspace.
+    """
+    if isinstance(where, Session):
+        inner = replace(
+            where,
+            run_id=_new_run_id(),
+            parent=where.run_id,
+            started=utc_now(),
+            clock=time.perf_counter(),
+            worked=True,
+        )
+        with _recorded(inner, command):
+            yield inner
+        return
+    with ExitStack() as stack:
+        stack.enter_context(locked(where.state_folder / "lock"))
+        with _recorded(_open(where, stack, progress), command) as session:
+            yield session
+
+
+@contextmanager
+def reading(workspace: Workspace) -> Iterator[tuple[Ledger, Engine]]:
+    """The ledger and the engine for looking only: no lock, nothing recorded."""
+    with ExitStack() as stack:
+        session = _open(workspace, stack, silent)
+        yield session.ledger, session.engine
+
+
+def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session:
+    from holdfast.engines.duckdb import DuckDBEngine
+    from holdfast.store.ledger import Ledger
+
+    try:
+        workspace.state_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise from_os_error(error, "write", str(workspace.state_folder)) from None
+    journal = Journal(workspace.log_folder)
+    stack.callback(journal.close)
+    return Session(
+        workspace=workspace,
+        run_id=_new_run_id(),
+        parent=None,
+        started=utc_now(),
+        progress=progress,
+        ledger=stack.enter_context(Ledger(workspace.ledger_file)),
+        engine=stack.enter_context(DuckDBEngine(workspace.state_folder)),
+        journal=journal,
+    )
+
+
+@contextmanager
+def _recorded(session: Session, command: str) -> Iterator[Session]:
+    session.journal.write("started", utc_now(), command=command, run=session.run_id, parent=session.parent)
+    try:
+        yield session
+    except HoldfastError as error:
+        _record(session, command, "refused" if error.exit_status < 64 else "failed", error)
+        raise
+    except BaseException:
+        _record(session, command, "interrupted", None)
+        raise
+    _record(session, command, "done", None)
+
+
+def _record(session: Session, command: str, status: str, error: HoldfastError | None) -> None:
+    exit_status = error.exit_status if error else DONE if status == "done" else INTERRUPTED
+    cause = error.record(session.run_id) if error else None
+    session.journal.write(
+        status, utc_now(), command=command, run=session.run_id, seconds=round(session.seconds, 3), error=cause
+    )
+    session.ledger.record_run(
+        {
+            "id": session.run_id,
+            "parent": session.parent,
+            "command": command,
+            "actor": current_user(),
+            "started": session.started,
+            "seconds": session.seconds,
+            "status": status,
+            "exit_status": exit_status,
+            "worked": session.worked,
+            "error": None if cause is None else json.dumps(cause),
+            "record": None if session.result is None else json.dumps(_shortened(to_json(session.result))),
+        }
+    )
+
+
+def _shortened(value: Any) -> Any:
+    """Lists of rows have files of their own: the history keeps their beginning."""
+    if isinstance(value, list):
+        return [_shortened(item) for item in value[:LISTS_IN_HISTORY]]
+    if isinstance(value, dict):
+        return {key: _shortened(item) for key, item in value.items()}
+    return value
+
+
+def _new_run_id() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"

@@ -1,0 +1,1 @@
+"""What arrives: files to rows and rejects."""

@@ -1,0 +1,39 @@
+"""The running API, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+from holdfast.errors import InputOutputError, SourceUnreachable, UsageError
+
+ENDPOINTS = ("prediction", "scoring", "summarystats", "diagnostics")
+SECONDS = 120
+
+
+def get_json(address: str, endpoint: str) -> Any:
+    """The JSON answer of one endpoint; an error answer of the API is an answer too.
+
+    Raises SourceUnreachable when nothing answers at `address`, InputOutputError when the answer is not JSON,
+    UsageError when the address is not an http one.
+    """
+    if urlsplit(address).scheme not in {"http", "https"}:
+        raise UsageError("not an http address", value=address, hint="like http://127.0.0.1:8000")
+    url = f"{address.rstrip('/')}/{endpoint}"
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=SECONDS) as answer:
+            body = answer.read()
+    except urllib.error.HTTPError as error:
+        body = error.read()
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        message = f"no API answers at {address} ({reason})"
+        raise SourceUnreachable(message, hint="start it: holdfast serve") from None
+    try:
+        return json.loads(body)
+    except ValueError:
+        raise InputOutputError(f"the answer of /{endpoint} is not JSON", file=url, value=repr(body[:40])) from None

@@ -1,0 +1,173 @@
+"""Delivered files: found, opened without following links, and identified by their bytes."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from holdfast.errors import FileRefused, LocationRefused, excerpt, from_os_error
+
+BLOCK = 1 << 20
+OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+# What a file that is not CSV begins with, and what it then probably is.
+KNOWN_BEGINNINGS = (
+    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"PAR1", "a Parquet file"),
+    (b"%PDF", "a PDF document"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x80\x04\x95", "a Python pickle"),
+    (b"<", "an HTML or XML page"),
+    (b"{", "a JSON document"),
+)
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderListing:
+    """The CSV files of a folder in name order, and what else lies there and is left alone (name, why)."""
+
+    files: tuple[Path, ...]
+    left_alone: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What one look at a file's bytes tells: identity, size, and how its lines end."""
+
+    digest: str
+    size: int
+    lines: int
+    newline: str
+    ends_with_newline: bool
+
+
+def list_folder(folder: Path) -> FolderListing:
+    """The files of `folder` that can be deliveries: names ending in .csv, regular, not hidden."""
+    files, left_alone = [], []
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise from_os_error(error, "read", str(folder)) from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if not entry.name.lower().endswith(".csv"):
+            left_alone.append((entry.name, "not a .csv file"))
+        elif entry.is_symlink():
+            left_alone.append((entry.name, "a link, not a file: copy the file itself here"))
+        elif not entry.is_file(follow_symlinks=False):
+            left_alone.append((entry.name, "not a regular file"))
+        else:
+            files.append(Path(entry.path))
+    return FolderListing(files=tuple(files), left_alone=tuple(left_alone))
+
+
+def open_regular(path: Path, directory: int | None = None) -> BinaryIO:
+    """`path` opened for reading, if it is a regular file and no link.
+
+    Raises FileRefused for anything else, NotPermitted or InputOutputError when the system says no.
+    """
+    try:
+        descriptor = os.open(path, OPEN_FLAGS, dir_fd=directory)
+    except OSError as error:
+        if path.is_symlink():
+            raise FileRefused("a link, not a file", file=path.name, hint="copy the file itself here") from None
+        raise from_os_error(error, "read", path.name) from None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileRefused("not a regular file", file=path.name)
+    return os.fdopen(descriptor, "rb")
+
+
+def open_beneath(root: Path, relative: PurePosixPath) -> BinaryIO:
+    """The regular file at `relative` below `root`, walked one component at a time so that no link is followed.
+
+    Raises LocationRefused when a component is a link, a parent reference, or not there.
+    """
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in relative.parts[:-1]:
+            inner = os.open(part, OPEN_FLAGS | os.O_DIRECTORY, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        descriptor = os.open(relative.name, OPEN_FLAGS, dir_fd=directory)
+    except (OSError, ValueError):
+        message = "there is no regular file at this location"
+        raise LocationRefused(message, file=excerpt(str(relative)), hint="name a CSV file of a data folder") from None
+    finally:
+        os.close(directory)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LocationRefused("not a regular file", file=excerpt(str(relative)))
+    return os.fdopen(descriptor, "rb")
+
+
+def digest_of_delivery(path: Path) -> str:
+    """SHA-256 of a delivered file, opened as `open_regular` does."""
+    hasher = hashlib.sha256()
+    with open_regular(path) as stream:
+        while block := stream.read(BLOCK):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
+def examine(stream: BinaryIO, name: str) -> Examination:
+    """One pass over the bytes: SHA-256, size, line count, and whether they are UTF-8 text at all.
+
+    Leaves `stream` at its start. Raises FileRefused with the reason, and the line where one can be named.
+    """
+    hasher, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
+    size = line_feeds = carriage_returns = 0
+    last = b""
+    while block := stream.read(BLOCK):
+        if size == 0:
+            _refuse_what_is_not_csv(block, name)
+        try:
+            decoder.decode(block)
+        except UnicodeDecodeError as error:
+            _refuse_encoding(error, line_feeds, name)
+        hasher.update(block)
+        size += len(block)
+        line_feeds += block.count(b"\n")
+        carriage_returns += block.count(b"\r")
+        last = block[-1:]
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        _refuse_encoding(error, line_feeds, name)
+    stream.seek(0)
+    if size == 0:
+        raise FileRefused("the file is empty", file=name, hint="the first line has to name the columns")
+    newline = "\r" if carriage_returns and not line_feeds else "\n"
+    ended = last == newline.encode()
+    lines = (carriage_returns if newline == "\r" else line_feeds) + (not ended)
+    return Examination(digest=hasher.hexdigest(), size=size, lines=lines, newline=newline, ends_with_newline=ended)
+
+
+def _refuse_what_is_not_csv(beginning: bytes, name: str) -> None:
+    if beginning.startswith(UTF16_MARKS):
+        raise FileRefused("this is UTF-16 text", file=name, hint="save it as CSV UTF-8, then deliver it again")
+    if b"\0" in beginning[:4] and len(beginning) > 1:
+        raise FileRefused("this looks like UTF-16 or binary data", file=name, hint="save it as CSV UTF-8")
+    for mark, what in KNOWN_BEGINNINGS:
+        if beginning.startswith(mark):
+            shown = excerpt(beginning[:8].decode("latin-1"))
+            raise FileRefused(f"not CSV: begins with '{shown}', {what}", file=name, hint="export it as CSV UTF-8")
+
+
+def _refuse_encoding(error: UnicodeDecodeError, lines_before: int, name: str) -> None:
+    raise FileRefused(
+        "not UTF-8 text (perhaps Latin-1 or Windows-1252)",
+        file=name,
+        row=lines_before + error.object[: error.start].count(b"\n") + 1,
+        value=repr(error.object[error.start : error.start + 1]),
+        hint="save it as CSV UTF-8, then deliver it again",
+    ) from None

@@ -1,0 +1,71 @@
+"""Whole CSV files as one table of accepted rows, for data that is read at once: test data, finaldata.csv, a request."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from holdfast.records import RejectedRow
+from holdfast.schema import Schema
+from holdfast.sources.csvfile import LINE, CsvFile
+from holdfast.sources.files import open_regular
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRead:
+    """The accepted rows of some files, the rejected ones, notices, and the digest of all their bytes."""
+
+    rows: pa.Table
+    rejected: tuple[RejectedRow, ...]
+    notices: tuple[str, ...]
+    digest: str
+    names: tuple[str, ...]
+
+
+def read_files(paths: Iterable[Path], schema: Schema) -> TableRead:
+    """Every accepted row of the files at `paths`; raises FileRefused for a file that cannot be taken."""
+    return read_streams(((path.name, open_regular(path)) for path in paths), schema, target_required=True)
+
+
+def read_streams(streams: Iterable[tuple[str, BinaryIO]], schema: Schema, *, target_required: bool) -> TableRead:
+    """Like `read_files`, for streams that are open already; each is closed after it was read."""
+    batches: list[pa.RecordBatch] = []
+    rejected: list[RejectedRow] = []
+    notices: list[str] = []
+    names: list[str] = []
+    digests: list[str] = []
+    for name, stream in streams:
+        with stream:
+            file = CsvFile(stream, schema, name, target_required=target_required)
+            for parsed in file:
+                batches.append(parsed.rows)
+                rejected += parsed.rejected
+        names.append(name)
+        notices += file.notices
+        digests.append(file.examination.digest)
+    return TableRead(
+        rows=pa.Table.from_batches(batches).drop_columns([LINE]) if batches else empty_table(schema),
+        rejected=tuple(rejected),
+        notices=tuple(notices),
+        digest=digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest(),
+        names=tuple(names),
+    )
+
+
+def empty_table(schema: Schema) -> pa.Table:
+    """No rows, the schema's columns."""
+    from holdfast.sources.casting import ARROW_TYPES
+
+    return pa.table({column.name: pa.array([], ARROW_TYPES[column.type]) for column in schema.columns})
+
+
+def batches_of(path: Path, schema: Schema) -> Iterator[pa.RecordBatch]:
+    """The accepted rows of one file, a batch at a time."""
+    with open_regular(path) as stream:
+        for parsed in CsvFile(stream, schema, path.name):
+            yield parsed.rows

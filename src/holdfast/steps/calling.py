@@ -1,0 +1,30 @@
+"""The API's four answers, combined into apireturns.txt."""
+
+from __future__ import annotations
+
+import json
+
+from holdfast.records import CallRecord
+from holdfast.session import Progress, Session, begin, silent
+from holdfast.sources.api import ENDPOINTS, get_json
+from holdfast.store.files import write_file
+from holdfast.workspace import Workspace
+
+API_RETURNS = "apireturns.txt"
+
+
+def call(where: Workspace | Session, progress: Progress = silent, *, address: str | None = None) -> CallRecord:
+    """Call /prediction, /scoring, /summarystats and /diagnostics, and write the answers to apireturns.txt as JSON.
+
+    Raises SourceUnreachable when no API answers; the old file is then kept.
+    """
+    with begin(where, "call", progress) as session:
+        workspace = session.workspace
+        address = address or f"http://127.0.0.1:{workspace.port}"
+        answers = {}
+        for number, endpoint in enumerate(ENDPOINTS):
+            session.progress(f"calling /{endpoint}", number, len(ENDPOINTS))
+            answers[endpoint] = get_json(address, endpoint)
+        file = workspace.model_folder / API_RETURNS
+        write_file(file, (json.dumps(answers, indent=1) + "\n").encode())
+        return CallRecord(address=address, answers=answers, file=workspace.show(file), seconds=session.seconds)

@@ -1,0 +1,162 @@
+"""How model, data, steps and packages are: predictions, summaries, missing shares, timings, newer versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+from holdfast.dataset import FINAL_DATA, quarantine_of
+from holdfast.errors import FileRefused, NothingDeployed, NoUsableData
+from holdfast.records import ColumnSummary, Diagnosis, PackageCheck, Predictions, Timing, from_json, to_json
+from holdfast.serving import predict
+from holdfast.session import Progress, Session, begin, reading, silent, utc_now
+from holdfast.sources.packages import check_packages
+from holdfast.sources.table import batches_of
+from holdfast.store.files import write_file
+from holdfast.store.quarantine import missing_by_column
+from holdfast.workspace import Workspace
+
+if TYPE_CHECKING:
+    from holdfast.engines.base import Engine
+    from holdfast.store.ledger import Ledger
+
+DIAGNOSIS = "diagnostics.json"
+OUTDATED = "outdated.txt"
+PACKAGES = "packages.json"
+TIMED_STEPS = ("ingest", "train", "score")
+PACKAGES_GOOD_FOR = timedelta(hours=24)
+NOT_CHECKED = "not checked yet: run holdfast diagnose"
+
+
+def diagnose(
+    where: Workspace | Session,
+    progress: Progress = silent,
+    *,
+    measured: Mapping[str, float] | None = None,
+    fresh_packages: bool = True,
+) -> Diagnosis:
+    """Everything that the brief asks to watch, saved as diagnostics.json and logs/outdated.txt.
+
+    `measured`: seconds of each step, when they were measured for this diagnosis. With `fresh_packages` False an
+    answer (or silence) of the package index that is less than a day old is used again.
+    """
+    with begin(where, "diagnose", progress) as session:
+        workspace = session.workspace
+        session.progress("diagnosing", 0, None)
+        packages = _packages(workspace, fresh=fresh_packages)
+        diagnosis = _diagnosis(workspace, session.ledger, session.engine, packages, measured or {})
+        diagnosis = replace(diagnosis, seconds=session.seconds)
+        write_file(workspace.model_folder / DIAGNOSIS, (json.dumps(to_json(diagnosis), indent=1) + "\n").encode())
+        write_file(workspace.log_folder / OUTDATED, outdated_text(packages).encode())
+        session.result = replace(diagnosis, predictions=None)
+        return diagnosis
+
+
+def current_diagnosis(workspace: Workspace) -> Diagnosis:
+    """The diagnosis as of now, without asking the package index and without writing anything."""
+    packages = _last_package_check(workspace) or PackageCheck(
+        checked=utc_now(), reachable=False, message=NOT_CHECKED, examined=0, outdated=()
+    )
+    with reading(workspace) as (ledger, engine):
+        return _diagnosis(workspace, ledger, engine, packages, {})
+
+
+def summarise(workspace: Workspace) -> tuple[ColumnSummary, ...]:
+    """Rows, missing cells, mean, median, standard deviation and range of every column of finaldata.csv.
+
+    Raises NoUsableData when nothing has been ingested.
+    """
+    with reading(workspace) as (ledger, engine):
+        return _columns(workspace, ledger, engine)
+
+
+def outdated_text(packages: PackageCheck) -> str:
+    r"""The brief's table: Package, Version, Latest, Type; or the sentence that says why there is none.
+
+    >>> outdated_text(PackageCheck(checked="today", reachable=False, message="no index", examined=0, outdated=()))
+    'no index (today)\n'
+    """
+    if not packages.reachable or not packages.outdated:
+        return f"{packages.message} ({packages.checked})\n"
+    rows = [("Package", "Version", "Latest", "Type")]
+    rows += [(each.package, each.version, each.latest, each.type) for each in packages.outdated]
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    rows.insert(1, ("-" * widths[0], "-" * widths[1], "-" * widths[2], "-" * widths[3]))
+    lines = (" ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    return "\n".join(lines) + "\n"
+
+
+def _diagnosis(
+    workspace: Workspace,
+    ledger: Ledger,
+    engine: Engine,
+    packages: PackageCheck,
+    measured: Mapping[str, float],
+) -> Diagnosis:
+    notices: list[str] = []
+    predictions: Predictions | None = None
+    columns: tuple[ColumnSummary, ...] = ()
+    try:
+        predictions = predict(workspace)
+    except (NothingDeployed, NoUsableData, FileRefused) as error:
+        notices.append(f"no predictions: {error.message}")
+    try:
+        columns = _columns(workspace, ledger, engine)
+    except NoUsableData as error:
+        notices.append(f"no summary: {error.message}")
+    return Diagnosis(
+        created=utc_now(),
+        release=predictions.release if predictions else None,
+        predictions=predictions,
+        dataset_rows=columns[0].rows if columns else 0,
+        columns=columns,
+        timings=tuple(_timing(ledger, step, measured.get(step)) for step in TIMED_STEPS),
+        packages=packages,
+        notices=tuple(notices),
+        seconds=0.0,
+    )
+
+
+def _columns(workspace: Workspace, ledger: Ledger, engine: Engine) -> tuple[ColumnSummary, ...]:
+    final_data = workspace.output_folder / FINAL_DATA
+    if not final_data.is_file():
+        raise NoUsableData("there is no dataset yet", file=workspace.show(final_data), hint="run: holdfast ingest")
+    files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
+    columns = engine.summarise(batches_of(final_data, workspace.schema), workspace.schema)
+    return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)
+
+
+def _timing(ledger: Ledger, step: str, measured: float | None) -> Timing:
+    seconds = ledger.seconds_of(step)
+    return Timing(
+        step=step,
+        seconds=seconds[0] if seconds else None,
+        median_seconds=median(seconds) if seconds else None,
+        runs=len(seconds),
+        measured_now=measured,
+    )
+
+
+def _packages(workspace: Workspace, *, fresh: bool) -> PackageCheck:
+    last = None if fresh else _last_package_check(workspace)
+    if last:
+        age = datetime.now(UTC) - datetime.fromisoformat(last.checked)
+        if timedelta() <= age < PACKAGES_GOOD_FOR:
+            return last
+    check = check_packages(utc_now())
+    write_file(workspace.state_folder / PACKAGES, json.dumps(to_json(check)).encode())
+    return check
+
+
+def _last_package_check(workspace: Workspace) -> PackageCheck | None:
+    path: Path = workspace.state_folder / PACKAGES
+    try:
+        return from_json(PackageCheck, json.loads(path.read_bytes()))
+    except (OSError, ValueError):  # none yet, or not one of ours: it is written anew
+        return None

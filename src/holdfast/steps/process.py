@@ -1,0 +1,250 @@
+"""The full process, in the brief's order: observe, decide, act. The decision is made before anything is changed."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from holdfast.errors import HoldfastError, SourceUnreachable
+from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
+from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.store import lastrun
+from holdfast.store.files import locked
+from holdfast.store.journal import Journal
+from holdfast.workspace import Workspace
+
+if TYPE_CHECKING:
+    from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, TrainRecord
+    from holdfast.store.releases import PinnedRelease
+
+FIRST_OUTRIGHT_FAILURE = 64
+
+
+def run(workspace: Workspace, progress: Progress = silent) -> RunRecord:
+    """Ingest what is new; if the deployed model has decayed, retrain, rescore, redeploy; then diagnose, report, call.
+
+    Raises what the steps raise; the deployed model then stays. A run that was interrupted is taken up again by the
+    next one. An API that is not running costs a notice.
+    """
+    quiet = _nothing_new(workspace)
+    if quiet is not None:
+        return quiet
+    with begin(workspace, "run", progress) as session:
+        from holdfast.steps.ingestion import ingest
+
+        taken = ingest(session)
+        decision = decide(observe(session, taken), workspace.promotion)
+        session.worked = decision.action != "nothing"
+        if session.worked:
+            session.ledger.record_decision(session.run_id, utc_now(), decision)
+        try:
+            record = _act(session, decision, taken)
+        except HoldfastError as error:
+            if error.exit_status < FIRST_OUTRIGHT_FAILURE:
+                session.ledger.finish_decision(session.run_id)
+            raise
+        session.ledger.finish_decision(session.run_id)
+        lastrun.save(workspace, decision)
+        session.result = replace(record, diagnosis=None)
+        return record
+
+
+def rehearse(workspace: Workspace, progress: Progress = silent) -> RunRecord:
+    """What `run` would decide now, worked out on a throw-away copy: nothing in the workspace changes."""
+    from holdfast.scratch import scratch_copy
+    from holdfast.steps.ingestion import ingest
+
+    with ExitStack() as stack:
+        stack.enter_context(locked(workspace.state_folder / "lock"))
+        copy = stack.enter_context(scratch_copy(workspace, with_history=True))
+        session = stack.enter_context(begin(copy, "rehearse", progress))
+        taken = ingest(session)
+        decision = decide(observe(session, taken), workspace.promotion)
+        return replace(_no_action(decision, taken, session.seconds), dry_run=True)
+
+
+def measure(workspace: Workspace, progress: Progress = silent) -> dict[str, float]:
+    """Seconds of ingestion, training and scoring, measured now on a throw-away copy without history."""
+    from holdfast.scratch import scratch_copy
+    from holdfast.steps.ingestion import ingest
+    from holdfast.steps.scoring import score
+    from holdfast.steps.training import train
+
+    with ExitStack() as stack:
+        stack.enter_context(locked(workspace.state_folder / "lock"))
+        copy = stack.enter_context(scratch_copy(workspace, with_history=False))
+        session = stack.enter_context(begin(copy, "measure", progress))
+        return {
+            "ingest": ingest(session).seconds,
+            "train": train(session).seconds,
+            "score": score(session).seconds,
+        }
+
+
+def observe(session: Session, taken: IngestRecord) -> Observation:
+    """What the decision rests on; scores the deployed model on the rows that it has not learned from."""
+    from holdfast.store.releases import pin_current
+
+    workspace = session.workspace
+    pinned = pin_current(workspace.deployment_folder)
+    last = session.ledger.last_decision(workspace.source)
+    decided, finished = last if last else (None, True)
+    rows, exited, f1 = _unseen(session, pinned) if pinned else (0, 0, None)
+    return Observation(
+        source=workspace.source,
+        new_files=tuple(file.name for file in taken.files if file.status == "accepted"),
+        refused_files=tuple(file.name for file in taken.files if file.status == "refused"),
+        dataset_digest=taken.dataset.digest,
+        dataset_rows=taken.dataset.rows,
+        release=pinned.release.id if pinned else None,
+        release_learned_from=pinned.release.dataset_digest if pinned else None,
+        deployed_f1=pinned.release.f1 if pinned else None,
+        unseen_rows=rows,
+        unseen_exited=exited,
+        unseen_f1=f1,
+        decided_before=bool(decided and decided.observation.dataset_digest == taken.dataset.digest and finished),
+        unfinished=not finished,
+    )
+
+
+def decide(seen: Observation, policy: str) -> Decision:
+    """The brief's decision, as a pure function of what was observed.
+
+    Policy "raw": retrain and redeploy when the deployed model's F1 on rows that it has not seen is below the F1
+    that it was deployed with.
+    """
+
+    def decision(action: Action, *reasons: str) -> Decision:
+        return Decision(action=action, policy=policy, reasons=(*_arrivals(seen), *reasons), observation=seen)
+
+    if seen.decided_before and not seen.new_files and not seen.unfinished:
+        return decision("nothing", "this data was decided on before")
+    if seen.release is None:
+        return decision("train", "no model is deployed yet")
+    if seen.unfinished and seen.release_learned_from == seen.dataset_digest:
+        return decision("finish", f"an interrupted run had deployed {seen.release}; its last steps are taken up again")
+    if seen.unseen_rows == 0:
+        return decision("keep", f"release {seen.release} has learned from every labelled row")
+    if seen.unseen_f1 is None or seen.deployed_f1 is None:
+        found = f"{seen.unseen_exited:,} of {seen.unseen_rows:,} exited"
+        return decision("keep", f"F1 cannot be measured on the rows that release {seen.release} has not seen ({found})")
+    measured = f"F1 of release {seen.release} on {seen.unseen_rows:,} rows that it has not seen: {_f1(seen.unseen_f1)}"
+    if seen.unseen_f1.value is not None and seen.unseen_f1.value < seen.deployed_f1:
+        verdict = f"below the {seen.deployed_f1:.3f} that it was deployed with: retrain, rescore, redeploy"
+        return decision("retrain", measured, verdict)
+    return decision("keep", measured, f"not below the {seen.deployed_f1:.3f} that it was deployed with: keep it")
+
+
+def _arrivals(seen: Observation) -> tuple[str, ...]:
+    new, refused = len(seen.new_files), len(seen.refused_files)
+    arrived = f"{new} new file{'s' * (new != 1)} in {seen.source}: {', '.join(seen.new_files[:5])}"
+    refusal = f"{refused} file{'s' * (refused != 1)} refused: {', '.join(seen.refused_files[:5])}"
+    return (arrived if new else f"no new file in {seen.source}", *([refusal] if refused else []))
+
+
+def _f1(metric: Metric) -> str:
+    if metric.value is None:
+        return "undefined"
+    interval = "" if metric.low is None or metric.high is None else f" ({metric.low:.3f} to {metric.high:.3f})"
+    return f"{metric.value:.3f}{interval}"
+
+
+def _nothing_new(workspace: Workspace) -> RunRecord | None:
+    """The record of a run that finds everything as the last one left it, without opening ledger or engine."""
+    with locked(workspace.state_folder / "lock"):
+        last = lastrun.unchanged(workspace) if workspace.input_folder.is_dir() else None
+        if last is None:
+            return None
+        seen = replace(last.observation, new_files=(), refused_files=(), decided_before=True, unfinished=False)
+        decision = decide(seen, workspace.promotion)
+        journal = Journal(workspace.log_folder)
+        journal.write("done", utc_now(), command="run", decision=decision.action, reasons=decision.reasons)
+        journal.close()
+        return _no_action(decision, None, 0.0)
+
+
+def _unseen(session: Session, pinned: PinnedRelease) -> tuple[int, int, Metric | None]:
+    """Labelled rows that the release has not learned from: how many, how many exited, and its F1 on them."""
+    import pyarrow as pa
+
+    from holdfast.dataset import current_files, parts_of
+    from holdfast.evaluation import judge, scorecard
+    from holdfast.store.brieffiles import deliveries_in
+    from holdfast.store.modelfile import parse_model
+    from holdfast.store.releases import MODEL_FILE
+
+    workspace = session.workspace
+    learned = deliveries_in(pinned.read("ingestedfiles.txt").decode("utf-8", "replace"))
+    unseen = parts_of(workspace, [file for file in current_files(session) if file.digest not in learned])
+    if not unseen:
+        return 0, 0, None
+    history = session.ledger.deliveries(workspace.source, workspace.schema.digest)
+    seen = parts_of(workspace, [f for f in history if f.digest in learned and f.status == "accepted"])
+    rows = pa.Table.from_batches(list(session.engine.distinct(unseen, seen, workspace.schema)))
+    model = parse_model(pinned.read(MODEL_FILE), MODEL_FILE)
+    judgement = judge(model, rows, workspace)
+    if not len(judgement.exited):
+        return 0, 0, None
+    card = scorecard(model, judgement, workspace, f"{workspace.source}: rows not learned from", "")
+    session.ledger.record_score(session.run_id, utc_now(), "unseen", card)
+    return card.rows, card.exited, card.f1 if card.f1.value is not None else None
+
+
+def _act(session: Session, decision: Decision, taken: IngestRecord) -> RunRecord:
+    """Carry out a decision: train, score and deploy if it says so, then diagnose, report and call."""
+    if decision.action in {"nothing", "keep"}:
+        return _no_action(decision, taken, session.seconds)
+    from holdfast.steps.diagnostics import diagnose
+    from holdfast.steps.reporting import report
+
+    learned, card, release = _renew(session, decision) if decision.action != "finish" else (None, None, None)
+    diagnosis: Diagnosis = diagnose(session, fresh_packages=False)
+    reported: ReportRecord = report(session)
+    called, notices = _called(session)
+    return RunRecord(
+        dry_run=False,
+        decision=decision,
+        ingest=taken,
+        train=learned,
+        score=card,
+        release=release,
+        diagnosis=diagnosis,
+        report=reported,
+        call=called,
+        notices=notices,
+        seconds=session.seconds,
+    )
+
+
+def _renew(session: Session, decision: Decision) -> tuple[TrainRecord, Scorecard, Release]:
+    from holdfast.steps.deployment import deploy
+    from holdfast.steps.scoring import score
+    from holdfast.steps.training import train
+
+    return train(session), score(session), deploy(session, reason="; ".join(decision.reasons))
+
+
+def _called(session: Session) -> tuple[CallRecord | None, tuple[str, ...]]:
+    from holdfast.steps.calling import call
+
+    try:
+        return call(session), ()
+    except SourceUnreachable as error:
+        return None, (f"apireturns.txt was not written: {error.message}; {error.hint}",)
+
+
+def _no_action(decision: Decision, taken: IngestRecord | None, seconds: float) -> RunRecord:
+    return RunRecord(
+        dry_run=False,
+        decision=decision,
+        ingest=taken,
+        train=None,
+        score=None,
+        release=None,
+        diagnosis=None,
+        report=None,
+        call=None,
+        notices=(),
+        seconds=seconds,
+    )

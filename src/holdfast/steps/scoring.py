@@ -1,0 +1,92 @@
+"""The trained model's F1 on the test data, for latestscore.txt, and its full scorecard for the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from holdfast.dataset import current_files, parts_of
+from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
+from holdfast.evaluation import TestData, judge, read_test_data, scorecard
+from holdfast.records import RiskModel, Scorecard
+from holdfast.serving import deployed
+from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.store.brieffiles import score_text
+from holdfast.store.files import digest_of_file, write_file
+from holdfast.store.modelfile import read_model
+from holdfast.store.releases import BRIEF_FILES, MODEL_FILE
+from holdfast.workspace import Workspace
+
+MODEL_PICKLE, LATEST_SCORE, _ = BRIEF_FILES
+
+
+def score(where: Workspace | Session, progress: Progress = silent) -> Scorecard:
+    """Score the trained model on the test data and write its F1 to latestscore.txt.
+
+    Raises ModelFileDamaged when there is no trained model that can be trusted, NoUsableData when there are no
+    labelled test rows or F1 is undefined on them (nobody exited and nobody was predicted to).
+    """
+    with begin(where, "score", progress) as session:
+        workspace = session.workspace
+        model = trained_model(workspace)
+        session.progress("scoring", 0, None)
+        test = read_test_data(workspace)
+        overlap = 0 if test.held_out else _overlap(session, test)
+        card = replace(_card(model, test, workspace), overlap=overlap, seconds=session.seconds)
+        card = replace(card, notices=(*card.notices, *_overlap_notice(overlap)))
+        if card.f1.value is None:
+            raise NoUsableData("F1 is undefined: nobody in the test data exited", file=test.description)
+        write_file(workspace.model_folder / LATEST_SCORE, score_text(card.f1.value).encode())
+        session.ledger.record_score(session.run_id, utc_now(), "test", card)
+        session.result = card
+        return card
+
+
+def score_deployed(workspace: Workspace) -> Scorecard:
+    """The scorecard of the model in production on the test data; writes nothing.
+
+    Raises NothingDeployed before the first release.
+    """
+    return _card(deployed(workspace).model, read_test_data(workspace), workspace)
+
+
+def trained_model(workspace: Workspace) -> RiskModel:
+    """The model in output_model_path, once its two files are known to belong together."""
+    model = read_model(workspace.model_folder / MODEL_FILE)
+    pickle = workspace.model_folder / MODEL_PICKLE
+    if not pickle.is_file() or digest_of_file(pickle) != model.pickle_digest:
+        message = f"{MODEL_PICKLE} and {MODEL_FILE} do not belong together (an interrupted training, or a changed file)"
+        raise ModelFileDamaged(message, file=str(pickle), hint="run: holdfast train")
+    if model.schema_digest != workspace.schema.digest:
+        message = "this model was trained on another schema than config.json describes"
+        raise ConfigurationError(message, file=str(pickle), hint="run: holdfast train")
+    return model
+
+
+def _card(model: RiskModel, test: TestData, workspace: Workspace) -> Scorecard:
+    judgement = judge(model, test.table.rows, workspace)
+    if not len(judgement.exited):
+        raise NoUsableData(
+            "no labelled row to score on", file=test.description, hint="test data needs the target column"
+        )
+    card = scorecard(model, judgement, workspace, test.description, test.table.digest)
+    refused = len(test.table.rejected)
+    notice = (f"{refused} test rows break the schema and were left out",) if refused else ()
+    return replace(card, quarantined=refused, notices=(*test.table.notices, *notice))
+
+
+def _overlap(session: Session, test: TestData) -> int:
+    """How many distinct test rows are also rows of the dataset."""
+    parts = parts_of(session.workspace, current_files(session))
+    if not parts:
+        return 0
+    schema = session.workspace.schema
+    copy = session.workspace.state_folder / "test_rows.parquet"
+    try:
+        session.engine.write_part(test.table.rows.to_batches(), 0, copy)
+        return session.engine.count_new(copy, [], schema) - session.engine.count_new(copy, parts, schema)
+    finally:
+        copy.unlink(missing_ok=True)
+
+
+def _overlap_notice(overlap: int) -> tuple[str, ...]:
+    return (f"{overlap} test rows are also in the training data: the score flatters",) if overlap else ()

@@ -1,0 +1,67 @@
+"""One screen: what is deployed, how good it is, what came in, what happens next."""
+
+from __future__ import annotations
+
+from holdfast.dataset import dataset_digest, parts_of
+from holdfast.records import Dataset, Decision, Release, Status
+from holdfast.session import reading
+from holdfast.sources.files import list_folder
+from holdfast.store.crontab import show_schedule
+from holdfast.store.releases import pin_current
+from holdfast.workspace import Workspace
+
+SHOWN_DELIVERIES = 6
+
+
+def status(workspace: Workspace) -> Status:
+    """How the workspace stands; changes nothing."""
+    pinned = pin_current(workspace.deployment_folder)
+    release = pinned.release if pinned else None
+    with reading(workspace) as (ledger, engine):
+        files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+        deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
+        rows, exited, unlabelled = engine.count(parts_of(workspace, files), workspace.schema)
+        seen = {file.name for file in deliveries}
+        listing = list_folder(workspace.input_folder).files if workspace.input_folder.is_dir() else ()
+        waiting = tuple(path.name for path in listing if path.name not in seen)
+        last = ledger.last_decision(workspace.source)
+        return Status(
+            workspace=str(workspace.root),
+            source=workspace.source,
+            release=release,
+            scorecard=ledger.score_of(release.model_digest, "test") if release else None,
+            dataset=Dataset(
+                source=workspace.source,
+                digest=dataset_digest(workspace, files),
+                rows=rows,
+                exited=exited,
+                unlabelled=unlabelled,
+                files=tuple(file.name for file in files),
+            )
+            if files
+            else None,
+            waiting_files=waiting,
+            deliveries=deliveries[-SHOWN_DELIVERIES:],
+            decision=last[0] if last else None,
+            assessed=ledger.last_assessment(),
+            runs=ledger.runs(),
+            next=_next(workspace, release, waiting, last),
+        )
+
+
+def _next(
+    workspace: Workspace,
+    release: Release | None,
+    waiting: tuple[str, ...],
+    last: tuple[Decision, bool] | None,
+) -> tuple[str, ...]:
+    schedule = show_schedule(workspace.root)
+    steps = [schedule.message]
+    if last and not last[1]:
+        steps.append("the last run was interrupted: the next one takes it up again")
+    if waiting:
+        steps.append(f"{len(waiting)} files wait in {workspace.source}: holdfast run takes them in")
+    steps.append(
+        "holdfast assess lists whom to call first" if release else "holdfast run trains and deploys the first model"
+    )
+    return tuple(steps)

@@ -1,0 +1,1 @@
+"""Files, releases and the ledger: everything that Holdfast keeps."""

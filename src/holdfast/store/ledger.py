@@ -1,0 +1,248 @@
+"""The ledger: every run, delivery, model, score, release, decision and assessment, in one SQLite file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from holdfast.errors import ConfigurationError, InputOutputError
+from holdfast.records import (
+    Assessment,
+    Decision,
+    Release,
+    RunSummary,
+    Scorecard,
+    SourceFile,
+    TrainRecord,
+    from_json,
+    to_json,
+)
+from holdfast.store import migrations
+from holdfast.store.tables import assessments, decisions, deliveries, models, releases, runs, scores
+
+Row = sa.Row[Any]
+
+
+class Ledger:
+    """One open ledger; use as a context manager. Every public method is one transaction."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(file)))
+        sa.event.listen(self._engine, "connect", _make_durable)
+        with self._database_errors():
+            migrations.upgrade(self._engine)
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the file."""
+        self._engine.dispose()
+
+    # ---- runs
+
+    def record_run(self, run: dict[str, Any]) -> None:
+        """Keep one finished run of a step: the columns of the table `runs`."""
+        self._write(runs.insert().values(**run))
+
+    def runs(self, limit: int = 8) -> tuple[RunSummary, ...]:
+        """The latest commands (not the steps inside them), newest first."""
+        query = sa.select(runs).where(runs.c.parent.is_(None)).order_by(runs.c.started.desc()).limit(limit)
+        return tuple(
+            RunSummary(
+                command=r.command,
+                started=r.started,
+                seconds=r.seconds,
+                status=r.status,
+                exit_status=r.exit_status,
+            )
+            for r in self._rows(query)
+        )
+
+    def seconds_of(self, step: str, limit: int = 100) -> tuple[float, ...]:
+        """How long the latest successful runs of `step` took, newest first."""
+        query = (
+            sa.select(runs.c.seconds)
+            .where(runs.c.command == step, runs.c.status == "done", runs.c.worked)
+            .order_by(runs.c.started.desc())
+            .limit(limit)
+        )
+        return tuple(row.seconds for row in self._rows(query))
+
+    # ---- deliveries
+
+    def next_delivery(self) -> int:
+        """The number that the next delivery gets."""
+        last = self._rows(sa.select(sa.func.max(deliveries.c.number)))[0][0]
+        return int(last or 0) + 1
+
+    def record_delivery(self, run: str, source: str, schema_digest: str, file: SourceFile) -> None:
+        """Keep a delivery. The delivery that it supersedes stops being current in the same transaction."""
+        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
+        with self._database_errors(), self._engine.begin() as connection:
+            if file.supersedes:
+                superseded = deliveries.update().where(where, deliveries.c.digest == file.supersedes)
+                connection.execute(superseded.values(current=False))
+            connection.execute(
+                deliveries.insert().values(
+                    number=file.number,
+                    run=run,
+                    source=source,
+                    schema_digest=schema_digest,
+                    digest=file.digest,
+                    name=file.name,
+                    status=file.status,
+                    current=file.status == "accepted",
+                    record=_text(file),
+                )
+            )
+
+    def deliveries(self, source: str, schema_digest: str) -> tuple[SourceFile, ...]:
+        """Every delivery of one input folder, oldest first."""
+        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
+        query = sa.select(deliveries.c.record).where(where).order_by(deliveries.c.number)
+        return tuple(from_json(SourceFile, json.loads(row.record)) for row in self._rows(query))
+
+    def current_deliveries(self, source: str, schema_digest: str) -> tuple[SourceFile, ...]:
+        """The accepted deliveries that no later one has superseded: those the dataset is made of."""
+        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
+        query = sa.select(deliveries.c.record).where(where).order_by(deliveries.c.number)
+        return tuple(from_json(SourceFile, json.loads(row.record)) for row in self._rows(query))
+
+    # ---- models and scores
+
+    def record_model(self, run: str, created: str, dataset_digest: str, record: TrainRecord) -> None:
+        """Keep a training. The same data gives the same model: it is then kept once."""
+        values = {
+            "digest": record.model_digest,
+            "run": run,
+            "created": created,
+            "dataset_digest": dataset_digest,
+            "record": _text(record),
+        }
+        self._write(models.insert().prefix_with("OR REPLACE").values(**values))
+
+    def record_score(self, run: str, created: str, kind: str, card: Scorecard) -> None:
+        """Keep a scorecard; `kind` is "test" (the test data) or "unseen" (new rows, scored by the deployed model)."""
+        values = {
+            "run": run,
+            "created": created,
+            "kind": kind,
+            "model_digest": card.model_digest,
+            "f1": card.f1.value,
+            "record": _text(card),
+        }
+        self._write(scores.insert().values(**values))
+
+    def scores(self, limit: int = 200) -> tuple[tuple[str, Scorecard], ...]:
+        """When, and the scorecard: the latest `limit`, oldest first."""
+        rows = self._rows(sa.select(scores.c.created, scores.c.record).order_by(scores.c.id.desc()).limit(limit))
+        return tuple((row.created, from_json(Scorecard, json.loads(row.record))) for row in reversed(rows))
+
+    def score_of(self, model_digest: str, kind: str) -> Scorecard | None:
+        """The latest scorecard of one model on one kind of data ("test" or "unseen")."""
+        where = (scores.c.model_digest == model_digest) & (scores.c.kind == kind)
+        rows = self._rows(sa.select(scores.c.record).where(where).order_by(scores.c.id.desc()).limit(1))
+        return from_json(Scorecard, json.loads(rows[0].record)) if rows else None
+
+    # ---- releases
+
+    def record_release(self, run: str, release: Release) -> None:
+        """Keep a release."""
+        values = {"id": release.id, "run": run, "created": release.created, "record": _text(release)}
+        self._write(releases.insert().prefix_with("OR REPLACE").values(**values))
+
+    def releases(self) -> tuple[Release, ...]:
+        """Every release, oldest first."""
+        rows = self._rows(sa.select(releases.c.record).order_by(releases.c.created, releases.c.id))
+        return tuple(from_json(Release, json.loads(row.record)) for row in rows)
+
+    # ---- decisions
+
+    def record_decision(self, run: str, created: str, decision: Decision) -> None:
+        """Keep a decision before it is acted on."""
+        values = {
+            "run": run,
+            "created": created,
+            "source": decision.observation.source,
+            "dataset_digest": decision.observation.dataset_digest,
+            "finished": False,
+            "record": _text(decision),
+        }
+        self._write(decisions.insert().values(**values))
+
+    def finish_decision(self, run: str) -> None:
+        """Note that the decision of this run has been carried out to its end."""
+        self._write(decisions.update().where(decisions.c.run == run).values(finished=True))
+
+    def last_decision(self, source: str) -> tuple[Decision, bool] | None:
+        """The latest decision about one input folder's data, and whether it was carried out."""
+        query = sa.select(decisions).where(decisions.c.source == source).order_by(decisions.c.id.desc()).limit(1)
+        rows = self._rows(query)
+        return (from_json(Decision, json.loads(rows[0].record)), rows[0].finished) if rows else None
+
+    def decisions(self, limit: int = 10) -> tuple[tuple[str, Decision], ...]:
+        """When, and the decision: the latest `limit`, newest first."""
+        query = sa.select(decisions.c.created, decisions.c.record).order_by(decisions.c.id.desc()).limit(limit)
+        return tuple((row.created, from_json(Decision, json.loads(row.record))) for row in self._rows(query))
+
+    # ---- assessments
+
+    def record_assessment(self, run: str, assessment: Assessment, digest: str) -> None:
+        """Keep an assessment: its head; the list itself is in the files that `digest` identifies."""
+        head = to_json(replace(assessment, clients=())) | {"clients": len(assessment.clients)}
+        values = {
+            "run": run,
+            "created": assessment.created,
+            "release": assessment.release,
+            "dataset_digest": assessment.dataset_digest,
+            "digest": digest,
+            "record": json.dumps(head),
+        }
+        self._write(assessments.insert().values(**values))
+
+    def last_assessment(self) -> str | None:
+        """When the latest assessment was made, or None."""
+        rows = self._rows(sa.select(assessments.c.created).order_by(assessments.c.id.desc()).limit(1))
+        return str(rows[0].created) if rows else None
+
+    # ---- the database
+
+    def _rows(self, query: sa.Select[Any]) -> Sequence[Row]:
+        with self._database_errors(), self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def _write(self, statement: sa.Insert | sa.Update) -> None:
+        with self._database_errors(), self._engine.begin() as connection:
+            connection.execute(statement)
+
+    @contextmanager
+    def _database_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except migrations.NewerLedger as newer:
+            hint = "use the Holdfast version that wrote it, or a newer one"
+            raise ConfigurationError(str(newer), file=str(self._file), hint=hint) from None
+        except sa.exc.DBAPIError as error:
+            raise InputOutputError(f"the ledger: {error.orig}", file=str(self._file)) from error
+
+
+def _make_durable(connection: Any, _record: object) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _text(record: object) -> str:
+    return json.dumps(to_json(record), sort_keys=True)

@@ -1,0 +1,39 @@
+"""The ledger's history: Alembic brings an older ledger up to date in one transaction."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+HEAD = "0001"
+"""The newest revision, known without importing Alembic: most commands find the ledger up to date."""
+
+
+class NewerLedger(Exception):
+    """The ledger was written by a newer version of Holdfast."""
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Bring the ledger behind `engine` to HEAD.
+
+    Raises NewerLedger when its revision is one that this version does not know.
+    """
+    with engine.begin() as connection:
+        found = _revision(connection)
+        if found == HEAD:
+            return
+        if found is not None and found > HEAD:
+            raise NewerLedger(f"the ledger is at revision {found}, this version knows {HEAD}")
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", "holdfast:store/migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return None
+    row = connection.execute(sa.text("SELECT version_num FROM alembic_version")).first()
+    return None if row is None else str(row[0])

@@ -1,0 +1,105 @@
+"""The ledger's tables. Their history is in `migrations/`; a test compares the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+
+def _column(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.Text, *, null: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=null)
+
+
+def _number() -> sa.Column[Any]:
+    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _column("parent", null=True),
+    _column("command"),
+    _column("actor"),
+    _column("started"),
+    _column("seconds", sa.Float),
+    _column("status"),
+    _column("exit_status", sa.Integer),
+    _column("worked", sa.Boolean),
+    _column("error", null=True),
+    _column("record", null=True),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    _column("run"),
+    _column("source"),
+    _column("schema_digest"),
+    _column("digest"),
+    _column("name"),
+    _column("status"),
+    _column("current", sa.Boolean),
+    _column("record"),
+    sa.Index("deliveries_by_source", "source", "schema_digest", "number"),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    _column("run"),
+    _column("created"),
+    _column("dataset_digest"),
+    _column("record"),
+)
+
+scores = sa.Table(
+    "scores",
+    metadata,
+    _number(),
+    _column("run"),
+    _column("created"),
+    _column("kind"),
+    _column("model_digest"),
+    _column("f1", sa.Float, null=True),
+    _column("record"),
+    sa.Index("scores_by_model", "model_digest", "kind"),
+)
+
+releases = sa.Table(
+    "releases",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    _column("run"),
+    _column("created"),
+    _column("record"),
+)
+
+decisions = sa.Table(
+    "decisions",
+    metadata,
+    _number(),
+    _column("run"),
+    _column("created"),
+    _column("source"),
+    _column("dataset_digest"),
+    _column("finished", sa.Boolean),
+    _column("record"),
+)
+
+assessments = sa.Table(
+    "assessments",
+    metadata,
+    _number(),
+    _column("run"),
+    _column("created"),
+    _column("release"),
+    _column("dataset_digest"),
+    _column("digest"),
+    _column("record"),
+)
