@@ -416,3 +416,9 @@ def test_an_effect_beyond_all_numbers_is_told_in_log_odds(effect: float) -> None
 
 def test_every_decision_has_its_words() -> None:
     assert set(get_args(get_type_hints(Decision)["action"])) == set(ACTIONS)
+
+
+def test_counts_that_do_not_fit_the_edges_are_an_error() -> None:
+    wrong = replace(histogram("visits"), edges=(0.0, 1.0))
+    with pytest.raises(ValueError, match="mismatch"):
+        report_html(replace(sample(), histograms=(wrong,)))

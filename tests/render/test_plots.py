@@ -182,6 +182,11 @@ def test_a_history_of_one_scoring_is_drawn() -> None:
     assert "F1 0.60 (0.50 to 0.70)" in texts(plots.score_history_svg((point(1),)))
 
 
+def test_a_history_without_intervals_is_drawn() -> None:
+    bare = replace(point(1), f1=Metric(value=0.6, low=None, high=None, n=3))
+    assert "F1 0.60" in texts(plots.score_history_svg((bare, bare)))
+
+
 def test_a_long_history_shows_its_newest_scorings() -> None:
     svg = plots.score_history_svg(tuple(point(day) for day in range(200)))
     assert f"the last {plots.LONGEST_HISTORY} of 200 scorings" in texts(svg)

@@ -167,8 +167,9 @@ def _verdict(report: Report) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 def _how_good(card: Scorecard) -> str:
     clients = words.count(card.rows, "labelled client", "labelled clients")
-    measured = f"F1 is {words.metric(_metric(card, 'f1'))} on {clients}, of whom {card.exited:,} exited"
-    parts = [f"{measured} ({card.data})."]
+    f1 = _metric(card, "f1")
+    measured = "undefined" if f1.value is None else words.metric(f1)
+    parts = [f"F1 is {measured} on {clients}, of whom {card.exited:,} exited ({card.data})."]
     precision, recall = _metric(card, "precision_at_capacity"), _metric(card, "recall_at_capacity")
     if precision.value is not None and recall.value is not None:
         parts.append(

@@ -157,11 +157,12 @@ def _scores_on(axes: Axes, scores: Sequence[tuple[int, ScorePoint]], count: int,
     """The scores on one labelled set at their places among all `count`, its name above the last one."""
     values = [point.f1.value or 0.0 for _, point in scores]
     axes.plot([i for i, _ in scores], values, color=colour, linewidth=1, alpha=0.5)
-    for (i, point), value in zip(scores, values, strict=True):
-        if point.f1.low is not None and point.f1.high is not None:
-            axes.plot([i, i], [point.f1.low, point.f1.high], color=colour, linewidth=2.5, alpha=0.3)
-        fill = colour if point.deployed else PAPER
-        axes.plot(i, value, "o", markersize=5, color=colour, markerfacecolor=fill)
+    known = [(i, p.f1.low, p.f1.high) for i, p in scores if p.f1.low is not None and p.f1.high is not None]
+    places, lows, highs = zip(*known, strict=True) if known else ((), (), ())
+    axes.vlines(places, lows, highs, color=colour, linewidth=2.5, alpha=0.3)
+    for deployed, fill in ((True, colour), (False, PAPER)):
+        marks = [(i, value) for (i, p), value in zip(scores, values, strict=True) if p.deployed is deployed]
+        axes.plot(*_xy(marks), "o", markersize=5, color=colour, markerfacecolor=fill)
     i, point = scores[-1]
     top = (i, max(point.f1.high or 0.0, values[-1]))
     left = i > count / 2
@@ -171,7 +172,7 @@ def _scores_on(axes: Axes, scores: Sequence[tuple[int, ScorePoint]], count: int,
 def roc_svg(curves: Curves, area: Metric) -> str:
     """The ROC curve: the share of exits found, against the share of stayers named in vain."""
     if not curves.roc:
-        return _sentence("roc", "ROC curve", _why_undefined(curves))
+        return _sentence("roc", f"ROC curve: {words.UNDEFINED}", _why_undefined(curves))
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], ":", color=MUTED, linewidth=1)
@@ -186,7 +187,7 @@ def roc_svg(curves: Curves, area: Metric) -> str:
 def precision_recall_svg(curves: Curves, average_precision: Metric) -> str:
     """The precision-recall curve, with the share of exits that any random list would reach."""
     if not curves.precision_recall:
-        return _sentence("precision-recall", "Precision and recall", _why_undefined(curves))
+        return _sentence("precision-recall", f"Precision and recall: {words.UNDEFINED}", _why_undefined(curves))
     chance = curves.exited / max(curves.rows, 1)
 
     def draw(axes: Axes) -> None:
@@ -207,15 +208,15 @@ def calibration_svg(curves: Curves, error: Metric) -> str:
     """Predicted risk against the share that really exited, in groups of similar risk, with 95 % intervals."""
     groups = curves.calibration
     if not groups:
-        return _sentence("calibration", "Calibration", _why_undefined(curves))
+        return _sentence("calibration", f"Calibration: {words.UNDEFINED}", _why_undefined(curves))
     agreeing = sum(group.low <= group.predicted <= group.high for group in groups)
     top = min(1.0, 1.05 * max(max(group.high, group.predicted) for group in groups)) or 1.0
 
     def draw(axes: Axes) -> None:
         axes.plot([0, top], [0, top], ":", color=MUTED, linewidth=1)
         axes.text(0.99, 0.04, "dotted: exits as predicted", transform=axes.transAxes, color=MUTED, ha="right")
-        for group in groups:
-            axes.plot([group.predicted] * 2, [group.low, group.high], color=ACCENT, linewidth=2.5, alpha=0.3)
+        lows, highs = [group.low for group in groups], [group.high for group in groups]
+        axes.vlines([g.predicted for g in groups], lows, highs, color=ACCENT, linewidth=2.5, alpha=0.3)
         points = [(group.predicted, group.observed) for group in groups]
         axes.plot(*_xy(points), "o", color=ACCENT, markersize=4.5)
         axes.set(xlim=(0, top), ylim=(0, top), xlabel="predicted risk, mean of the group")
@@ -231,7 +232,7 @@ def lift_svg(curves: Curves, lift: Metric, capacity: int) -> str:
     The list that the team can call, the `capacity` riskiest clients, is marked with its `lift`.
     """
     if not curves.lift:
-        return _sentence("lift", "Lift", _why_undefined(curves))
+        return _sentence("lift", f"Lift: {words.UNDEFINED}", _why_undefined(curves))
     called = capacity / max(curves.rows, 1)
 
     def draw(axes: Axes) -> None:
@@ -334,25 +335,31 @@ def _figure(width: float, height: float) -> Iterator[Figure]:
 
 def _svg(name: str, title: str, subtitle: str, draw: Callable[[Axes], None], width: float = NARROW) -> str:
     """An <svg> element with a title, one line below it, and what `draw` puts on the axes."""
-    with _figure(width, HEIGHT) as figure:
+    with _headed(title, subtitle, width, HEIGHT) as figure:
         axes = figure.add_axes((0.6 / width, 0.52 / HEIGHT, 1 - 0.8 / width, 1 - 1.12 / HEIGHT))
-        figure.text(0, 1 - 0.22 / HEIGHT, title, fontsize=11, weight="bold")
-        figure.text(0, 1 - 0.42 / HEIGHT, subtitle, color=MUTED)
         draw(axes)
-        text = io.StringIO()
-        nothing_added = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing_added)
-    return inline(text.getvalue(), name, f"{title}. {subtitle}")
+        return _element(figure, name, f"{title}. {subtitle}")
 
 
 def _sentence(name: str, title: str, sentence: str, width: float = NARROW) -> str:
-    """The plot of what cannot be drawn: the reason."""
+    """In place of a plot that cannot be drawn: the reason."""
+    with _headed(title, textwrap.fill(sentence, 68), width, 0.8) as figure:
+        return _element(figure, name, f"{title}. {sentence}")
 
-    def draw(axes: Axes) -> None:
-        axes.set_axis_off()
-        axes.text(0.5, 0.55, textwrap.fill(sentence, 45), ha="center", va="center", color=MUTED, fontsize=10)
 
-    return _svg(name, title, words.UNDEFINED, draw, width)
+@contextmanager
+def _headed(title: str, subtitle: str, width: float, height: float) -> Iterator[Figure]:
+    with _figure(width, height) as figure:
+        figure.text(0, 1 - 0.22 / height, title, fontsize=11, weight="bold")
+        figure.text(0, 1 - 0.32 / height, subtitle, color=MUTED, va="top")
+        yield figure
+
+
+def _element(figure: Figure, name: str, label: str) -> str:
+    text = io.StringIO()
+    nothing_added = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(text, format="svg", metadata=nothing_added)
+    return inline(text.getvalue(), name, label)
 
 
 def _label(
