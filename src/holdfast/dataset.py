@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from holdfast.records import Dataset, SourceFile
+from holdfast.errors import NoUsableData
+from holdfast.records import ColumnSummary, Dataset, SourceFile
 from holdfast.session import Session
+from holdfast.sources.table import batches_of
 from holdfast.store.brieffiles import dataset_in, ingested_files_text
 from holdfast.store.files import digest_of_file, replacing, write_file
+from holdfast.store.quarantine import missing_by_column
 from holdfast.workspace import Workspace
+
+if TYPE_CHECKING:
+    from holdfast.engines.base import Engine
+    from holdfast.store.ledger import Ledger
 
 FINAL_DATA = "finaldata.csv"
 INGESTED_FILES = "ingestedfiles.txt"
@@ -72,3 +81,17 @@ def write_out(session: Session) -> bool:
         session.engine.write_csv(parts_of(workspace, files), workspace.schema, temporary)
     write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
     return True
+
+
+def summary_of(workspace: Workspace, ledger: Ledger, engine: Engine) -> tuple[ColumnSummary, ...]:
+    """Rows, missing cells, mean, median, standard deviation and range of every column of finaldata.csv.
+
+    Raises NoUsableData when nothing has been ingested.
+    """
+    final_data = workspace.output_folder / FINAL_DATA
+    if not final_data.is_file():
+        raise NoUsableData("there is no dataset yet", file=workspace.show(final_data), hint="run: holdfast ingest")
+    files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
+    columns = engine.summarise(batches_of(final_data, workspace.schema), workspace.schema)
+    return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)

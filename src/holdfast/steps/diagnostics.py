@@ -10,15 +10,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from holdfast.dataset import FINAL_DATA, quarantine_of
+from holdfast.dataset import summary_of
 from holdfast.errors import FileRefused, NothingDeployed, NoUsableData
 from holdfast.records import ColumnSummary, Diagnosis, PackageCheck, Predictions, Timing, from_json, to_json
 from holdfast.serving import predict
 from holdfast.session import Progress, Session, begin, reading, silent, utc_now
 from holdfast.sources.packages import check_packages
-from holdfast.sources.table import batches_of
 from holdfast.store.files import write_file
-from holdfast.store.quarantine import missing_by_column
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -72,7 +70,7 @@ def summarise(workspace: Workspace) -> tuple[ColumnSummary, ...]:
     Raises NoUsableData when nothing has been ingested.
     """
     with reading(workspace) as (ledger, engine):
-        return _columns(workspace, ledger, engine)
+        return summary_of(workspace, ledger, engine)
 
 
 def outdated_text(packages: PackageCheck) -> str:
@@ -106,7 +104,7 @@ def _diagnosis(
     except (NothingDeployed, NoUsableData, FileRefused) as error:
         notices.append(f"no predictions: {error.message}")
     try:
-        columns = _columns(workspace, ledger, engine)
+        columns = summary_of(workspace, ledger, engine)
     except NoUsableData as error:
         notices.append(f"no summary: {error.message}")
     return Diagnosis(
@@ -120,16 +118,6 @@ def _diagnosis(
         notices=tuple(notices),
         seconds=0.0,
     )
-
-
-def _columns(workspace: Workspace, ledger: Ledger, engine: Engine) -> tuple[ColumnSummary, ...]:
-    final_data = workspace.output_folder / FINAL_DATA
-    if not final_data.is_file():
-        raise NoUsableData("there is no dataset yet", file=workspace.show(final_data), hint="run: holdfast ingest")
-    files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
-    refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
-    columns = engine.summarise(batches_of(final_data, workspace.schema), workspace.schema)
-    return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)
 
 
 def _timing(ledger: Ledger, step: str, measured: float | None) -> Timing:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.dataset import FINAL_DATA
+from holdfast.dataset import FINAL_DATA, summary_of
 from holdfast.errors import NoUsableData
 from holdfast.evaluation import Judgement, judge, read_test_data, scorecard
 from holdfast.records import ColumnSummary, Release, ReportRecord, RiskModel, Scorecard
@@ -75,7 +75,7 @@ def _report(
     session: Session, model: RiskModel, release: Release | None, card: Scorecard, judgement: Judgement
 ) -> Report:
     workspace, ledger = session.workspace, session.ledger
-    columns = _columns(session)
+    columns = summary_of(workspace, ledger, session.engine)
     released = {each.model_digest for each in ledger.releases()}
     deviations = {column.column: column.standard_deviation or 0.0 for column in columns}
     return Report(
@@ -104,14 +104,6 @@ def _report(
         deliveries=ledger.deliveries(workspace.source, workspace.schema.digest)[-SHOWN_DELIVERIES:],
         notices=card.notices,
     )
-
-
-def _columns(session: Session) -> tuple[ColumnSummary, ...]:
-    workspace = session.workspace
-    final_data = workspace.output_folder / FINAL_DATA
-    if not final_data.is_file():
-        return ()
-    return session.engine.summarise(batches_of(final_data, workspace.schema), workspace.schema)
 
 
 def _histograms(workspace: Workspace, columns: Sequence[ColumnSummary]) -> tuple[Histogram, ...]:

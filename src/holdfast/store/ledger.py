@@ -245,4 +245,4 @@ def _make_durable(connection: Any, _record: object) -> None:
 
 
 def _text(record: object) -> str:
-    return json.dumps(to_json(record), sort_keys=True)
+    return json.dumps(to_json(record))

@@ -1,0 +1,138 @@
+"""Writes docs/reference/ from the live objects: commands, settings, errors, records, the Python functions.
+
+Run it with `make docs`; tests/test_docs.py fails when a page is not what this writes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import holdfast
+from holdfast import errors, records
+from holdfast.frontdoor import COMMANDS, SCRIPTS, commands
+from holdfast.settings import SETTINGS
+
+FOLDER = Path(__file__).parent / "reference"
+NOTE = "<!-- written by docs/generate.py: edit the code, then run `make docs` -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Every generated page by file name."""
+    return {
+        "commands.md": _page("Commands", _commands()),
+        "settings.md": _page("Settings", _settings()),
+        "errors.md": _page("Errors and exit statuses", _errors()),
+        "python.md": _page("From Python", _python()),
+        "records.md": _page("Records", _records()),
+    }
+
+
+def _page(title: str, lines: Iterator[str]) -> str:
+    return "\n".join([NOTE, f"# {title}", "", *lines]).rstrip() + "\n"
+
+
+def _commands() -> Iterator[str]:
+    yield "Every command takes `--workspace DIR` (default: this folder), `--json` (the record and nothing else) and `--quiet`."
+    yield ""
+    scripts = {command: f"{script}.py" for script, command in SCRIPTS.items()}
+    context = click.Context(commands, info_name="holdfast")
+    for name in COMMANDS:
+        command = commands.get_command(context, name)
+        if command is None:
+            continue
+        yield f"## holdfast {name}"
+        yield ""
+        if name in scripts:
+            yield f"The script `{scripts[name]}` of a workspace is this command."
+            yield ""
+        yield from _help(command, context, name)
+        if isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=context)
+            for each, subcommand in command.commands.items():
+                yield f"### holdfast {name} {each}"
+                yield ""
+                yield from _help(subcommand, inner, each)
+
+
+def _help(command: click.Command, parent: click.Context, name: str) -> Iterator[str]:
+    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    yield "```text"
+    yield command.get_help(context)
+    yield "```"
+    yield ""
+
+
+def _settings() -> Iterator[str]:
+    yield "The keys of `config.json`. The five folders are required; that alone is a complete configuration."
+    yield ""
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
+    for setting in SETTINGS:
+        default = "required" if setting.required else "–" if setting.default is None else f"`{setting.default}`"
+        yield f"| `{setting.name}` | {setting.type} | {default} | {setting.help} |"
+
+
+def _errors() -> Iterator[str]:
+    yield "```text"
+    yield inspect.getdoc(errors) or ""
+    yield "```"
+    yield ""
+    yield "| error | code | exit status | meaning |"
+    yield "|---|---|---|---|"
+    for _, kind in sorted(inspect.getmembers(errors, inspect.isclass), key=lambda pair: pair[1].__mro__[-4:][0].__name__):
+        if issubclass(kind, errors.HoldfastError):
+            meaning = (inspect.getdoc(kind) or "").splitlines()[0]
+            yield f"| `{kind.__name__}` | `{kind.code}` | {kind.exit_status} | {meaning} |"
+
+
+def _python() -> Iterator[str]:
+    yield inspect.getdoc(holdfast) or ""
+    yield ""
+    for name in holdfast.__all__:
+        thing = getattr(holdfast, name)
+        signature = "" if inspect.isclass(thing) else str(inspect.signature(thing)).replace("holdfast.", "")
+        yield f"## {name}"
+        yield ""
+        yield f"```python\n{name}{signature}\n```"
+        yield ""
+        yield inspect.getdoc(thing) or ""
+        yield ""
+
+
+def _records() -> Iterator[str]:
+    yield "What the functions return and `--json` prints. A number that does not exist is `null`."
+    yield ""
+    for name in records.__all__:
+        kind = getattr(records, name)
+        if not dataclasses.is_dataclass(kind):
+            continue
+        yield f"## {name}"
+        yield ""
+        yield inspect.getdoc(kind) or ""
+        yield ""
+        yield "| field | type |"
+        yield "|---|---|"
+        for field, hint in typing.get_type_hints(kind).items():
+            yield f"| `{field}` | {_type(hint)} |"
+        yield ""
+
+
+def _type(hint: typing.Any) -> str:
+    text = hint.__name__ if inspect.isclass(hint) and not typing.get_args(hint) else str(hint)
+    for prefix in ("holdfast.records.data.", "holdfast.records.model.", "holdfast.records.clients.", "typing."):
+        text = text.replace(prefix, "")
+    for prefix in ("watching", "process", "company"):
+        text = text.replace(f"holdfast.records.{prefix}.", "")
+    return "`" + text.replace("|", "or") + "`"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    for page, text in pages().items():
+        (FOLDER / page).write_text(text, encoding="utf-8")
