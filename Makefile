@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 STAMP := $(VENV)/.installed
+DEMO ?= demo
 
 .PHONY: install run test lint docs bench lock clean
 install: $(STAMP)
@@ -28,9 +29,11 @@ endif
 	@touch $@
 
 run: $(STAMP)
-	@$(BIN)/holdfast init demo --demo
-	@$(BIN)/holdfast run --workspace demo
-	@$(BIN)/holdfast assess --workspace demo --top 20
+	@$(BIN)/holdfast init $(DEMO) --demo
+	@$(BIN)/holdfast run --workspace $(DEMO)
+	@sed -i.practice -e 's/practicedata/sourcedata/' -e 's/practicemodels/models/' $(DEMO)/config.json
+	@$(BIN)/holdfast run --workspace $(DEMO)
+	@$(BIN)/holdfast assess --workspace $(DEMO) --top 20
 
 test: lint
 	$(BIN)/python tests/system_packages.py

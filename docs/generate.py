@@ -1,4 +1,5 @@
-"""Writes docs/reference/ from the live objects: commands, settings, errors, records, the Python functions.
+"""Writes docs/reference/ from the live objects: commands, settings, errors, records, the Python functions, the API;
+and docs/images/ from the demo company.
 
 Run it with `make docs`; tests/test_docs.py fails when a page is not what this writes.
 """
@@ -7,11 +8,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import io
+import re
+import subprocess
+import sys
+import tempfile
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
 
 import holdfast
 from holdfast import errors, records
@@ -19,6 +28,7 @@ from holdfast.frontdoor import COMMANDS, SCRIPTS, commands
 from holdfast.settings import SETTINGS
 
 FOLDER = Path(__file__).parent / "reference"
+PICTURE = Path(__file__).parent / "images" / "list.svg"
 NOTE = "<!-- written by docs/generate.py: edit the code, then run `make docs` -->\n"
 
 
@@ -38,7 +48,7 @@ def _page(title: str, lines: Iterator[str]) -> str:
 
 
 def _commands() -> Iterator[str]:
-    yield "Every command takes `--workspace DIR` (default: this folder), `--json` (the record and nothing else) and `--quiet`."
+    yield "Every command takes `--workspace DIR` (default: this folder), `--json` (only the record) and `--quiet`."
     yield ""
     scripts = {command: f"{script}.py" for script, command in SCRIPTS.items()}
     context = click.Context(commands, info_name="holdfast")
@@ -74,7 +84,7 @@ def _settings() -> Iterator[str]:
     yield "| key | type | default | meaning |"
     yield "|---|---|---|---|"
     for setting in SETTINGS:
-        default = "required" if setting.required else "–" if setting.default is None else f"`{setting.default}`"
+        default = "required" if setting.required else "not set" if setting.default is None else f"`{setting.default}`"
         yield f"| `{setting.name}` | {setting.type} | {default} | {setting.help} |"
 
 
@@ -85,7 +95,8 @@ def _errors() -> Iterator[str]:
     yield ""
     yield "| error | code | exit status | meaning |"
     yield "|---|---|---|---|"
-    for _, kind in sorted(inspect.getmembers(errors, inspect.isclass), key=lambda pair: pair[1].__mro__[-4:][0].__name__):
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass)]
+    for kind in sorted(kinds, key=lambda kind: (getattr(kind, "exit_status", 0), kind.__name__)):
         if issubclass(kind, errors.HoldfastError):
             meaning = (inspect.getdoc(kind) or "").splitlines()[0]
             yield f"| `{kind.__name__}` | `{kind.code}` | {kind.exit_status} | {meaning} |"
@@ -96,13 +107,26 @@ def _python() -> Iterator[str]:
     yield ""
     for name in holdfast.__all__:
         thing = getattr(holdfast, name)
-        signature = "" if inspect.isclass(thing) else str(inspect.signature(thing)).replace("holdfast.", "")
+        signature = "" if inspect.isclass(thing) else _signature(thing)
         yield f"## {name}"
         yield ""
         yield f"```python\n{name}{signature}\n```"
         yield ""
         yield inspect.getdoc(thing) or ""
         yield ""
+
+
+def _signature(function: Callable[..., object]) -> str:
+    """A function's signature with types as they are written and functions by their names."""
+    signature = inspect.signature(function)
+    parameters: list[str] = []
+    for parameter in signature.parameters.values():
+        default = parameter.default
+        shown = parameter.replace(annotation=inspect.Parameter.empty, default=inspect.Parameter.empty)
+        kind = "*, " if parameter.kind is parameter.KEYWORD_ONLY and "*, " not in "".join(parameters) else ""
+        value = "" if default is parameter.empty else f" = {getattr(default, '__name__', repr(default))}"
+        parameters.append(f"{kind}{shown}: {parameter.annotation}{value}")
+    return f"({', '.join(parameters)}) -> {signature.return_annotation}"
 
 
 def _records() -> Iterator[str]:
@@ -132,7 +156,34 @@ def _type(hint: typing.Any) -> str:
     return "`" + text.replace("|", "or") + "`"
 
 
+def list_picture() -> str:
+    """The README's picture: what `holdfast assess` prints about the demo company, as SVG."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        steps = (
+            f"init {root} --demo --quiet",
+            f"run --workspace {root} --quiet",
+            f"run --workspace {root} --quiet",
+            f"assess --workspace {root} --top 10",
+        )
+        for number, step in enumerate(steps):
+            if number == 2:
+                config = root / "config.json"
+                text = config.read_text(encoding="utf-8")
+                config.write_text(text.replace("practicedata", "sourcedata").replace("practicemodels", "models"))
+            command = [sys.executable, "-m", "holdfast", *step.split()]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+    console = Console(record=True, width=104, file=io.StringIO())
+    console.print(Text(f"$ holdfast assess --top 10\n{done.stdout.rstrip()}"))
+    svg = console.export_svg(title="holdfast", theme=MONOKAI, unique_id="holdfast")
+    # The picture stands alone: a font of the reader's own machine instead of one from elsewhere.
+    svg = re.sub(r"@font-face \{.*?\}|<!--.*?-->", "", svg, flags=re.DOTALL)
+    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE).replace("Fira Code, ", "")
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(exist_ok=True)
     for page, text in pages().items():
         (FOLDER / page).write_text(text, encoding="utf-8")
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(list_picture(), encoding="utf-8")

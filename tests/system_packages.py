@@ -36,7 +36,13 @@ def main() -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *wanted.values()]):
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=SECONDS, stdin=subprocess.DEVNULL, check=False
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            stdin=subprocess.DEVNULL,
+            check=False,
         )
         if done.returncode:
             sys.stderr.write(f"NOT INSTALLED: {' '.join(command)} failed: {done.stderr[-500:]}\n")

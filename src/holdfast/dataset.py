@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.errors import NoUsableData
+from holdfast.errors import InputOutputError, NoUsableData
 from holdfast.records import ColumnSummary, Dataset, SourceFile
 from holdfast.session import Session
 from holdfast.sources.table import batches_of
-from holdfast.store.brieffiles import dataset_in, ingested_files_text
+from holdfast.store.brieffiles import dataset_in, final_data_in, ingested_files_text
 from holdfast.store.files import digest_of_file, replacing, write_file
 from holdfast.store.quarantine import missing_by_column
 from holdfast.workspace import Workspace
@@ -41,8 +41,32 @@ def parts_of(workspace: Workspace, files: Sequence[SourceFile]) -> list[Path]:
 
 
 def current_files(session: Session) -> tuple[SourceFile, ...]:
-    """The deliveries that the dataset is made of, oldest first."""
-    return session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
+    """The deliveries that the dataset is made of, oldest first.
+
+    Raises InputOutputError when the kept rows of one are gone.
+    """
+    files = session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
+    for lost in _lost(session.workspace, files):
+        message = f"the rows of {lost.name} ({lost.rows:,} read on {lost.received}) are gone"
+        place = session.workspace.show(part_of(session.workspace, lost))
+        hint = f"restore this file, or put {lost.name} back into {lost.folder} and run: holdfast ingest"
+        raise InputOutputError(message, file=place, hint=hint)
+    return files
+
+
+def withdraw_lost(session: Session, lying: Collection[str]) -> None:
+    """Let deliveries be taken again whose rows are gone, if their digest is among the files `lying` there.
+
+    So a new output_folder_path fills itself, and a deleted folder is made anew.
+    """
+    files = session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
+    for lost in _lost(session.workspace, files):
+        if lost.digest in lying:
+            session.ledger.withdraw_delivery(lost.number)
+
+
+def _lost(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]:
+    return [file for file in files if not part_of(workspace, file).is_file()]
 
 
 def dataset_digest(workspace: Workspace, files: Sequence[SourceFile]) -> str:
@@ -68,19 +92,24 @@ def describe(session: Session) -> Dataset:
 def write_out(session: Session) -> bool:
     """Write finaldata.csv, then ingestedfiles.txt, unless both show the current dataset; True if they were written.
 
-    ingestedfiles.txt names the dataset and the digest of finaldata.csv, so an interrupted write is noticed here.
+    ingestedfiles.txt names the dataset and the digest of finaldata.csv, so a change of either is noticed here.
     """
     workspace, files = session.workspace, current_files(session)
     final_data, record = workspace.output_folder / FINAL_DATA, workspace.output_folder / INGESTED_FILES
     digest = dataset_digest(workspace, files)
-    if record.is_file() and final_data.is_file() and dataset_in(record.read_text("utf-8", "replace")) == digest:
-        return False
-    if not files:
+    if not files or _shows(record, final_data, digest):
         return False
     with replacing(final_data) as temporary:
         session.engine.write_csv(parts_of(workspace, files), workspace.schema, temporary)
     write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
     return True
+
+
+def _shows(record: Path, final_data: Path, dataset: str) -> bool:
+    if not (record.is_file() and final_data.is_file()):
+        return False
+    text = record.read_text("utf-8", "replace")
+    return dataset_in(text) == dataset and final_data_in(text) == digest_of_file(final_data)
 
 
 def summary_of(workspace: Workspace, ledger: Ledger, engine: Engine) -> tuple[ColumnSummary, ...]:

@@ -9,6 +9,7 @@ HoldfastError                     70  a bug in Holdfast, when nothing more exact
 ├── InputOutputError              74  reading failed, a file is damaged, or a port is taken
 │   ├── ModelFileDamaged          74  a model file is not what training wrote
 │   └── FileRefused               74  one delivered file cannot be taken (other files go on)
+│       └── TooLarge              74  more bytes or rows than one answer of the API holds
 ├── Busy                          75  another run holds the lock
 ├── NotPermitted                  77  access to a file or folder is denied
 └── ConfigurationError            78  config.json, or a path or name that the user gave
@@ -161,6 +162,12 @@ class FileRefused(InputOutputError):
     """One delivered file cannot be taken; the other files go on."""
 
     code = "file-refused"
+
+
+class TooLarge(FileRefused):
+    """A location holds more bytes or rows than one answer of the API does."""
+
+    code = "too-large"
 
 
 class Busy(HoldfastError):

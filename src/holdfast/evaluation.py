@@ -74,7 +74,10 @@ def read_test_data(workspace: Workspace) -> TestData:
     if workspace.holdout == 0:
         hint = 'put labelled clients there, or set "holdout" to score on a share of the clients themselves'
         raise NoUsableData("there is no CSV file to score on", file=workspace.show(folder), hint=hint)
-    table = read_files([workspace.output_folder / FINAL_DATA], workspace.schema)
+    final_data = workspace.output_folder / FINAL_DATA
+    if not final_data.is_file():
+        raise NoUsableData("there is no dataset yet", file=workspace.show(final_data), hint="run: holdfast ingest")
+    table = read_files([final_data], workspace.schema)
     mask = holdout_mask(workspace, client_ids(table.rows, workspace.schema))
     held_out = TableRead(
         rows=table.rows.filter(pa.array(mask)),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -110,6 +111,8 @@ SCHEMA_KEYS = ("client", "target", "time", "value", "features", "ignored")
 TARGET_KEYS = ("column", "exited", "stayed")
 FEATURE_KEYS = ("type", "minimum", "maximum", "missing_allowed")
 FEATURE_TYPES = ("integer", "number", "category")
+RESERVED = ("_delivery", "_line")
+"""Names of the columns that say where a row came from."""
 
 
 def schema_from_json(data: object) -> Schema:
@@ -143,16 +146,31 @@ def schema_from_json(data: object) -> Schema:
     if not isinstance(features, Mapping) or not features:
         raise ConfigurationError("'schema.features' must name at least one column", column="features")
     columns += [_feature(name, rules) for name, rules in features.items()]
+    ignored = keys.get("ignored", [])
+    if not isinstance(ignored, list | tuple):
+        raise ConfigurationError(
+            f"'schema.ignored' must be a list of column names, found {ignored!r}", column="ignored"
+        )
     columns += [
         Column(name=_text(name, "schema.ignored"), role="ignored", type="text", missing_allowed=True)
-        for name in keys.get("ignored", ())
+        for name in ignored
     ]
     columns.append(_target(keys["target"]))
-    names = [column.name for column in columns]
+    _refuse_twins([column.name for column in columns])
+    return Schema(columns=tuple(columns), client_in_file=client is not None)
+
+
+def _refuse_twins(names: Sequence[str]) -> None:
+    """Engines tell columns apart by name without regard to case."""
+    seen = {name: name for name in RESERVED}
     for name in names:
+        twin = seen.setdefault(name.casefold(), name)
+        if twin in RESERVED:
+            raise ConfigurationError("a column cannot have this name: Holdfast uses it", column=name)
+        if twin != name:
+            raise ConfigurationError(f"'{twin}' and '{name}' differ only in case", column=name)
         if names.count(name) > 1:
             raise ConfigurationError("this column is named twice in 'schema'", column=name)
-    return Schema(columns=tuple(columns), client_in_file=client is not None)
 
 
 def schema_to_json(schema: Schema) -> dict[str, Any]:
@@ -188,18 +206,31 @@ def _feature(name: str, rules: object) -> Column:
             column=name,
             hint=_did_you_mean(str(kind), FEATURE_TYPES),
         )
-    for bound in ("minimum", "maximum"):
-        value = given.get(bound)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            raise ConfigurationError(f"{bound} must be a number, found {value!r}", column=name)
+    minimum, maximum = (_bound(given.get(bound), bound, name, kind) for bound in ("minimum", "maximum"))
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise ConfigurationError(f"the minimum {minimum} is above the maximum {maximum}", column=name)
+    missing_allowed = given.get("missing_allowed", False)
+    if not isinstance(missing_allowed, bool):
+        raise ConfigurationError(f"missing_allowed must be true or false, found {missing_allowed!r}", column=name)
     return Column(
-        name=name,
+        name=_text(name, "schema.features"),
         role="feature",
         type=kind,
-        minimum=given.get("minimum"),
-        maximum=given.get("maximum"),
-        missing_allowed=bool(given.get("missing_allowed", False)),
+        minimum=minimum,
+        maximum=maximum,
+        missing_allowed=missing_allowed,
     )
+
+
+def _bound(value: object, bound: str, column: str, kind: str) -> float | None:
+    if value is None:
+        return None
+    if kind == "category":
+        raise ConfigurationError(f"a category has no {bound}", column=column)
+    finite = isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
+    if isinstance(value, bool) or not finite:
+        raise ConfigurationError(f"{bound} must be a number, found {value!r:.40}", column=column)
+    return value  # type: ignore[return-value]
 
 
 def _target(data: object) -> Column:
@@ -208,11 +239,17 @@ def _target(data: object) -> Column:
     given = _mapping(data, "schema.target", TARGET_KEYS)
     if "column" not in given:
         raise ConfigurationError("'schema.target' has no 'column'", column="target")
-    exited, stayed = str(given.get("exited", "1")), str(given.get("stayed", "0"))
+    exited, stayed = (_label(given.get(label, default), label) for label, default in (("exited", "1"), ("stayed", "0")))
     if exited == stayed:
         raise ConfigurationError("'exited' and 'stayed' are the same label", column="target", value=exited)
     name = _text(given["column"], "schema.target.column")
     return Column(name=name, role="target", type="label", missing_allowed=True, exited=exited, stayed=stayed)
+
+
+def _label(value: object, key: str) -> str:
+    if not isinstance(value, str | int):
+        raise ConfigurationError(f"'schema.target.{key}' must be a text or a whole number, found {value!r}", column=key)
+    return str(value)
 
 
 def _mapping(data: object, key: str, known: tuple[str, ...]) -> Mapping[str, Any]:

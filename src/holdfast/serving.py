@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from holdfast.errors import LocationRefused, NothingDeployed, NoUsableData, excerpt, nearest
-from holdfast.records import Prediction, Predictions, Release, RiskModel
+from holdfast.errors import LocationRefused, NothingDeployed, NoUsableData, TooLarge, excerpt, nearest
+from holdfast.records import Prediction, Predictions, RejectedRow, Release, RiskModel
 from holdfast.risk.linear import log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
+from holdfast.schema import Schema
+from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import list_folder, open_beneath
-from holdfast.sources.table import TableRead, read_streams
 from holdfast.store.modelfile import parse_model
 from holdfast.store.releases import MODEL_FILE, PinnedRelease, pin_current
 from holdfast.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ON_THE_COMMAND_LINE = "clients in any number are ranked on the command line: holdfast assess"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The most that one call of `predict` takes: bytes of all files together, and rows."""
+
+    bytes: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +60,47 @@ def deployed(workspace: Workspace) -> Deployed:
     return Deployed(pinned, model)
 
 
-def predict(workspace: Workspace, location: str | None = None) -> Predictions:
+def predict(workspace: Workspace, location: str | None = None, limit: Limit | None = None) -> Predictions:
     """Prediction, probability and client of every row at `location`: a CSV file or folder of the workspace's data.
 
     A location is relative to the workspace; the workspace's own absolute path may stand before it; a bare file name
     is looked for in the data folders; None means the test data. Raises LocationRefused for anything outside the
-    data folders, NothingDeployed before the first release, FileRefused for a file that cannot be read.
+    data folders, NothingDeployed before the first release, FileRefused for a file that cannot be read, TooLarge as
+    soon as more than `limit` has been found.
     """
     current = deployed(workspace)
     folder, relative = resolve(workspace, location)
+    shown = workspace.show(folder / relative)
+    predictions: list[Prediction] = []
+    rejected: list[RejectedRow] = []
     with ExitStack() as stack:
         streams = [(name, stack.enter_context(stream)) for name, stream in _streams(folder, relative)]
         if not streams:
-            raise NoUsableData("there is no CSV file at this location", file=workspace.show(folder))
-        table = read_streams(streams, workspace.schema, target_required=False)
-    return answers(workspace, current, table, workspace.show(folder / relative))
-
-
-def answers(workspace: Workspace, current: Deployed, table: TableRead, location: str) -> Predictions:
-    """The release's predictions for the rows of `table`, in their order."""
-    odds = log_odds(current.model, feature_values(table.rows, workspace.schema))
-    rows = zip(client_ids(table.rows, workspace.schema), probability(odds).tolist(), (odds > 0).tolist(), strict=True)
+            raise NoUsableData("there is no CSV file at this location", file=shown)
+        size = sum(os.fstat(stream.fileno()).st_size for _, stream in streams)
+        if limit and size > limit.bytes:
+            raise TooLarge(f"more than {limit.bytes:,} bytes", file=shown, hint=ON_THE_COMMAND_LINE)
+        for name, stream in streams:
+            for parsed in CsvFile(stream, workspace.schema, name, target_required=False):
+                predictions += _predictions(current.model, parsed.rows, workspace.schema)
+                rejected += parsed.rejected
+                if limit and len(predictions) + len(rejected) > limit.rows:
+                    raise TooLarge(f"more than {limit.rows:,} rows", file=shown, hint=ON_THE_COMMAND_LINE)
     return Predictions(
         release=current.release.id,
-        location=location,
-        rows=table.rows.num_rows,
-        quarantined=len(table.rejected),
-        predictions=tuple(Prediction(client=c, probability=p, prediction=int(exits)) for c, p, exits in rows),
-        rejected=table.rejected,
+        location=shown,
+        rows=len(predictions),
+        quarantined=len(rejected),
+        predictions=tuple(predictions),
+        rejected=tuple(rejected),
     )
+
+
+def _predictions(model: RiskModel, rows: pa.RecordBatch, schema: Schema) -> Iterator[Prediction]:
+    """The model's answers for some rows, in their order."""
+    odds = log_odds(model, feature_values(rows, schema))
+    answers = zip(client_ids(rows, schema), probability(odds).tolist(), (odds > 0).tolist(), strict=True)
+    return (Prediction(client=c, probability=p, prediction=int(exits)) for c, p, exits in answers)
 
 
 def resolve(workspace: Workspace, location: str | None) -> tuple[Path, PurePosixPath]:
@@ -87,9 +116,9 @@ def resolve(workspace: Workspace, location: str | None) -> tuple[Path, PurePosix
         if below is not None and path.is_relative_to(PurePosixPath(below)):
             return folder, path.relative_to(PurePosixPath(below))
     if len(path.parts) == 1:
-        holding = [folder for folder in workspace.data_folders if (folder / path).is_file()]
-        if holding:
-            return holding[0], path
+        for folder in workspace.data_folders:
+            if _is_regular_file(folder / path):
+                return folder, path
     shown = [workspace.show(folder) for folder in workspace.data_folders]
     close = nearest(path.parts[0], shown) if path.parts else None
     hint = (
@@ -110,7 +139,19 @@ def _relative_to_root(workspace: Workspace, location: str) -> PurePosixPath:
     return path
 
 
-def _streams(folder: Path, relative: PurePosixPath) -> list[tuple[str, BinaryIO]]:
+def _is_regular_file(path: Path) -> bool:
+    """Decided without following a link, so nothing is told about what lies outside."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:  # not there, or a name that no file can have
+        return False
+
+
+def _streams(folder: Path, relative: PurePosixPath) -> Iterator[tuple[str, BinaryIO]]:
     if relative.parts:
-        return [(relative.name, open_beneath(folder, relative))]
-    return [(path.name, open_beneath(folder, PurePosixPath(path.name))) for path in list_folder(folder).files]
+        if not folder.is_dir():
+            raise LocationRefused("there is no such folder yet", file=excerpt(folder.name), hint="run: holdfast run")
+        yield relative.name, open_beneath(folder, relative)
+        return
+    for path in list_folder(folder).files:
+        yield path.name, open_beneath(folder, PurePosixPath(path.name))

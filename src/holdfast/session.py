@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import DONE, HoldfastError, from_os_error
+from holdfast.errors import DONE, HoldfastError, UsageError, from_os_error
 from holdfast.records import to_json
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
@@ -26,6 +27,7 @@ Progress = Callable[[str, int, int | None], None]
 
 LISTS_IN_HISTORY = 100
 INTERRUPTED = 130
+A_DAY = 86_400
 
 
 def silent(_what: str, _done: int, _total: int | None) -> None:
@@ -84,6 +86,7 @@ def begin(where: Workspace | Session, command: str, progress: Progress = silent)
         return
     with ExitStack() as stack:
         stack.enter_context(locked(where.state_folder / "lock"))
+        _sweep(where)
         with _recorded(_open(where, stack, progress), command) as session:
             yield session
 
@@ -118,18 +121,47 @@ def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session
     )
 
 
+def _sweep(workspace: Workspace) -> None:
+    """Remove what killed commands left. The lock is held: only readers are at work, and none of them for a day."""
+    for folder in workspace.state_folder.glob("scratch-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in workspace.state_folder.glob("spill-*"):
+        with suppress(FileNotFoundError):  # its reader has just ended
+            if folder.stat().st_mtime < time.time() - A_DAY:
+                shutil.rmtree(folder, ignore_errors=True)
+    for unfinished in workspace.output_folder.glob("*/.*.parquet.tmp"):
+        unfinished.unlink(missing_ok=True)
+
+
 @contextmanager
 def _recorded(session: Session, command: str) -> Iterator[Session]:
     session.journal.write("started", utc_now(), command=command, run=session.run_id, parent=session.parent)
     try:
         yield session
     except HoldfastError as error:
-        _record(session, command, "refused" if error.exit_status < 64 else "failed", error)
+        _record_failure(session, command, "refused" if error.exit_status < UsageError.exit_status else "failed", error)
+        raise
+    except Exception as error:
+        _record_failure(session, command, "failed", _as_known(error))
         raise
     except BaseException:
-        _record(session, command, "interrupted", None)
+        _record_failure(session, command, "interrupted", None)
         raise
     _record(session, command, "done", None)
+
+
+def _record_failure(session: Session, command: str, status: str, error: HoldfastError | None) -> None:
+    """Like `_record`, but what went wrong before is what the caller has to hear of."""
+    try:
+        _record(session, command, status, error)
+    except HoldfastError as second:
+        session.journal.write("unrecorded", utc_now(), command=command, run=session.run_id, error=second.record())
+
+
+def _as_known(error: Exception) -> HoldfastError:
+    if isinstance(error, OSError):
+        return from_os_error(error, "read or write", str(error.filename or "a file"))
+    return HoldfastError(f"{type(error).__name__}: {error}")
 
 
 def _record(session: Session, command: str, status: str, error: HoldfastError | None) -> None:

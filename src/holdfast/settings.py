@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from holdfast.errors import ConfigurationError, nearest
+from holdfast.errors import ConfigurationError, excerpt, nearest
 from holdfast.schema import schema_from_json
 
 
 def _path(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("must be the name of a folder")
-    if "\0" in value:
-        raise ValueError("must not contain a NUL character")
+    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not contain a NUL character or half of a character")
     return value
 
 
@@ -143,5 +143,9 @@ def _value(setting: Setting, data: Mapping[str, object], file: str) -> object:
     try:
         return setting.check(data[setting.name])
     except ValueError as error:
-        message = f"'{setting.name}' {error}, found {data[setting.name]!r}"
+        message = f"'{setting.name}' {error}, found {excerpt(repr(data[setting.name]))}"
         raise ConfigurationError(message, file=file, column=setting.name, hint=setting.help) from None
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            error.message, file=file, column=error.column, value=error.value, hint=error.hint
+        ) from None

@@ -5,16 +5,19 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote
 
-from holdfast.errors import ConfigurationError, from_os_error, nearest
+from holdfast.errors import ConfigurationError, excerpt, from_os_error, nearest
 from holdfast.schema import BRIEF_SCHEMA, Schema, schema_from_json
 from holdfast.settings import check_settings
 
 CONFIG_NAME = "config.json"
+READ_ONLY_KEYS = ("input_folder_path", "test_data_path")
+FOLDER_KEYS = (*READ_ONLY_KEYS, "output_folder_path", "output_model_path", "prod_deployment_path")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Workspace:
         def folder(key: str) -> Path:
             return resolve_folder(root, settings[key], key, str(config))
 
+        _refuse_shared_folders({key: folder(key) for key in FOLDER_KEYS}, str(config))
         return cls(
             root=root,
             input_folder=folder("input_folder_path"),
@@ -91,10 +95,9 @@ class Workspace:
 
         Raises ConfigurationError naming the key and the most similar folder otherwise.
         """
-        if folder.is_dir():
+        if _is_folder(folder):
             return folder
-        siblings = [p.name for p in folder.parent.iterdir() if p.is_dir()] if folder.parent.is_dir() else []
-        close = nearest(folder.name, siblings)
+        close = nearest(folder.name, _folders_in(folder.parent))
         raise ConfigurationError(
             "this folder does not exist",
             file=str(folder),
@@ -106,7 +109,8 @@ class Workspace:
 def resolve_folder(root: Path, value: str, key: str, config: str) -> Path:
     """The folder that a value of config.json means: below the workspace, or elsewhere as a file:// URL.
 
-    `/ingesteddata/`, `ingesteddata` and `ingesteddata/` are the same folder of the workspace.
+    `/ingesteddata/`, `ingesteddata` and `ingesteddata/` are the same folder of the workspace. Raises
+    ConfigurationError for a value that leaves the workspace, that is an absolute folder too, or a URL of another kind.
     """
     if "://" in value:
         return _folder_of_url(value, key, config)
@@ -115,23 +119,45 @@ def resolve_folder(root: Path, value: str, key: str, config: str) -> Path:
         hint = "write file:///… for a folder outside the workspace"
         raise ConfigurationError(f"'{key}' leaves the workspace: {value!r}", file=config, column=key, hint=hint)
     absolute = Path(value)
-    if value.startswith("/") and value.strip("/") and absolute.is_dir() and absolute != inside:
+    if value.startswith("/") and absolute != inside and _is_folder(absolute):
         raise ConfigurationError(
             f"'{key}' can be read in two ways: the workspace's folder {inside}, or {absolute}",
             file=config,
             column=key,
             value=value,
-            hint=f"write {value.strip('/')!r} for the first, 'file://{absolute}' for the second",
+            hint=f"write {value.strip('/') or '.'!r} for the first, 'file://{quote(str(absolute))}' for the second",
         )
     return inside
 
 
 def _folder_of_url(value: str, key: str, config: str) -> Path:
-    url = urlsplit(value)
-    if url.scheme != "file" or url.netloc not in {"", "localhost"}:
-        message = f"'{key}' names a place that Holdfast cannot reach: {url.scheme}://"
+    scheme, _, rest = value.partition("://")
+    path = rest.removeprefix("localhost")
+    if scheme.lower() != "file" or not path.startswith("/") or re.search("[?#]|%00", path):
+        message = f"'{key}' names a place that Holdfast cannot reach: {excerpt(value)}"
         raise ConfigurationError(message, file=config, column=key, hint="use a folder name or file:///absolute/path")
-    return Path(unquote(url.path))
+    return Path(os.path.normpath(unquote(path)))
+
+
+def _refuse_shared_folders(folders: dict[str, Path], config: str) -> None:
+    """What Holdfast writes must not become what it reads, and a release must not lie among other files."""
+    for key, folder in folders.items():
+        for other in folders:
+            if other != key and folders[other] == folder and not {key, other} <= set(READ_ONLY_KEYS):
+                message = f"'{key}' and '{other}' are the same folder: {folder}"
+                raise ConfigurationError(message, file=config, column=key, hint="give each of them a folder of its own")
+
+
+def _is_folder(path: Path) -> bool:
+    """Like Path.is_dir, but False also where access is denied or the name is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError:  # only a hint depends on it
+        return []
 
 
 def _read_config(config: Path) -> Any:
@@ -141,13 +167,13 @@ def _read_config(config: Path) -> Any:
         hint = f"make a workspace here: holdfast init {config.parent}"
         raise ConfigurationError("there is no config.json in this folder", file=str(config), hint=hint) from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError("not UTF-8 text", file=str(config), value=str(error.object[:40])) from None
+        raise ConfigurationError("not UTF-8 text", file=str(config), value=repr(error.object[:40])) from None
     except OSError as error:
         raise from_os_error(error, "read", str(config)) from None
     try:
-        return json.loads(text, object_pairs_hook=_no_duplicates)
+        return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        line = text.splitlines()[error.lineno - 1] if text else ""
+        line = text.split("\n")[error.lineno - 1]
         raise ConfigurationError(
             f"not valid JSON: {error.msg} at character {error.colno}",
             file=str(config),
@@ -157,8 +183,14 @@ def _read_config(config: Path) -> Any:
         ) from None
     except ConfigurationError as error:
         raise ConfigurationError(error.message, file=str(config), column=error.column) from None
+    except ValueError:  # Python's limit on the digits of a whole number
+        raise ConfigurationError("a number has too many digits", file=str(config)) from None
     except RecursionError:
         raise ConfigurationError("nested too deeply", file=str(config)) from None
+
+
+def _no_constant(name: str) -> None:
+    raise ConfigurationError(f"{name} is not a JSON number")
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,15 +58,14 @@ def init(
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same company.")
 @click.option("--extended", is_flag=True, help="With region, segment, contract_value, tenure_months, snapshot_date.")
 @click.option("--truth", is_flag=True, help="With each client's true probability of exit, in truth/.")
-def demo_data(invocation: Invocation, directory: Path, *, rows: float, **options: int | bool) -> None:
+def demo_data(invocation: Invocation, directory: Path, *, rows: float, **options: Any) -> None:
     """Write the demo company's files to DIRECTORY: practicedata/, testdata/ and sourcedata/.
 
     Example: holdfast demo-data company --rows 1e6 --files 10
     """
-    from holdfast.steps.democompany import DemoOptions, write_demo
+    from holdfast.democompany import DemoOptions, write_demo
 
-    wanted = DemoOptions(rows=int(rows), **options)  # type: ignore[arg-type]
-    invocation.show(write_demo(directory, wanted, lambda done: invocation.progress("writing clients", done, None)))
+    invocation.show(write_demo(directory, DemoOptions(rows=int(rows), **options), invocation.progress))
 
 
 @command("status")

@@ -1,34 +1,37 @@
 """The demo company: how its clients, their activity and their exits come about, as a known ground truth.
 
 Two periods lie two years apart, and the world moves between them: **each client moves to a new platform two months
-before its later snapshot, which counts every event twice, and a competitor begins to court small firms.** A model
-that learned in the earlier period then takes doubled counts for health and overlooks many exits.
+before its later snapshot, which counts twice as many events, and a competitor begins to court small firms.** A
+model that learned in the earlier period then takes doubled counts for health and overlooks many exits.
 
-Below, N is a standard normal draw and U a uniform one on [0, 1), each a draw of its own.
+Below, N is a standard normal draw and U a uniform one from [0, 1), each a draw of its own.
 
 Clients: size and usual activity are log-normal.
 
-    number_of_employees = 1 + floor(40 exp(1.4 N))
-    level               = 30 (number_of_employees / 40)^0.3 exp(0.9 N)            events in a usual month
+    number_of_employees = 1 + floor(40 exp(1.3 N))
+    level               = 30 (number_of_employees / 40)^0.5 exp(0.9 N)            events in a usual month
 
-Activity: counts are Poisson draws around the client's level. In the last month, 40 % of the clients are fading (only
-a share U of their activity is left) and 2 % happen to be silent. An event counts once, on the new platform twice;
-so the last month counts c = 1 or 2 and the whole year y = 12 or 14 times the level.
+Activity: counts are Poisson draws around the client's level. In the last month, half of the clients are fading (only
+a share U of their activity is left) and 2 % happen to be silent. A steady client's last month counts c times its
+level and its last year y times: c = 1 and y = 12, or c = 2 and y = 14 with two months on the new platform.
 
-    lastmonth_activity = Poisson(c level exp(0.25 N) [U if fading] [0 if silent])
+    lastmonth_activity = Poisson(c level exp(0.2 N) [U if fading] [0 if silent])
     lastyear_activity  = lastmonth_activity + Poisson((y - c) level exp(0.1 N))
 
-Exits: the probability depends on the row's own columns alone, so a good enough model can find it.
+Exits: the probability depends on the row's own columns alone, so a good enough model can find it. The early warning
+is the last month against its usual share of the last year, a twelfth in the earlier period, a seventh in the later.
 
-    usual    = lastyear_activity c / y                                            what a steady last month counts
-    fade     = ln((usual + 1) / (lastmonth_activity + 1))                         the early warning
-    log-odds = base + 3 fade - 0.3 ln((usual + 1) / 31) - size ln(number_of_employees / 40)
+    fade     = ln((lastyear_activity c / y + 1) / (lastmonth_activity + 1))
+    log-odds = base + 4 fade - size ln(number_of_employees / 40)
 
-    earlier period: base = -2.0, size = 0.3          later period: base = -1.4, size = 0.8
+    earlier period: base = -2.7, size = 0.2          later period: base = -2.2, size = 0.6
 
-The extended table adds to the log-odds (its columns segment and snapshot_date add nothing):
+The extended table's contract_value is around 6000 (number_of_employees / 40)^0.6, times exp(0.7 N), and its
+tenure_months is 12 and an exponential draw of mean 36. It adds to the log-odds (segment and snapshot_date do not):
 
     effect of region - 0.5 ln(tenure_months / 36) + 0.5 ln(contract_value / (6000 (number_of_employees / 40)^0.6))
+
+    effect of region: north -0.3, south 0, east 0.1, west 0.2, overseas 0.6
 
 Between the periods, clients that exited are gone, each replaced by a new client with a new number. Survivors keep
 their number, while their level drifts by exp(0.3 N - 0.05) and their size by exp(0.15 N + 0.02).
@@ -51,7 +54,7 @@ SEGMENTS = ("small_business", "mid_market", "enterprise")
 _REGION_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
 _REGION_EFFECTS = np.array([-0.3, 0.0, 0.1, 0.2, 0.6])
 _SEGMENT_BOUNDS = (30, 300)  # employees
-_FIRST_MONTH = np.datetime64("2023-01", "M")
+_FIRST_MONTH = 53 * 12  # January 2023, in months since January 1970
 _NULL = ((13 * 26 + 20) * 26 + 11) * 26 + 11  # the letters n, u, l, l as digits of base 26
 
 _EARLIER_CLIENTS, _EARLIER_ACTIVITY, _LATER_CLIENTS, _LATER_GROWTH, _LATER_ACTIVITY, _MIXTURE = range(6)
@@ -69,8 +72,8 @@ class Period:
     size: float
 
 
-EARLIER = Period(first_month=0, month_count=1, year_count=12, base=-2.0, size=0.3)
-LATER = Period(first_month=24, month_count=2, year_count=14, base=-1.4, size=0.8)
+EARLIER = Period(first_month=0, month_count=1, year_count=12, base=-2.7, size=0.2)
+LATER = Period(first_month=24, month_count=2, year_count=14, base=-2.2, size=0.6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +138,10 @@ def exit_probability(rows: Columns, period: Period) -> npt.NDArray[np.float64]:
 
     Tenure, contract value and region count where `rows` has them.
     """
-    usual = rows["lastyear_activity"] * (period.month_count / period.year_count) + 1
+    usual = rows["lastyear_activity"] * (period.month_count / period.year_count)
+    fade = np.log((usual + 1) / (rows["lastmonth_activity"] + 1))
     size = np.log(rows["number_of_employees"] / 40)
-    fade = np.log(usual / (rows["lastmonth_activity"] + 1))
-    log_odds = period.base + 3 * fade - 0.3 * np.log(usual / 31) - period.size * size
+    log_odds = period.base + 4 * fade - period.size * size
     if "region" in rows:
         log_odds += _REGION_EFFECTS[rows["region"]] - 0.5 * np.log(rows["tenure_months"] / 36)
         log_odds += 0.5 * (np.log(rows["contract_value"] / 6000) - 0.6 * size)
@@ -154,7 +157,7 @@ def client_codes(numbers: npt.NDArray[np.int64], width: int, seed: int) -> npt.N
     readers of CSV take for a missing value.
 
     >>> [code.tobytes().decode() for code in client_codes(np.arange(3), 4, seed=1)]
-    []
+    ['zoqp', 'ldya', 'ewwq']
     """
     mixed = _shuffled(numbers, width, seed)
     if width == 4:
@@ -183,16 +186,16 @@ def snapshot_dates(months: npt.NDArray[np.int64]) -> npt.NDArray[np.datetime64]:
     >>> snapshot_dates(np.array([0, 1, 24])).astype(str).tolist()
     ['2023-01-31', '2023-02-28', '2025-01-31']
     """
-    following = _FIRST_MONTH + (months + 1).astype("timedelta64[M]")
-    dates: npt.NDArray[np.datetime64] = following.astype("datetime64[D]") - np.timedelta64(1, "D")
-    return dates
+    following = (_FIRST_MONTH + months + 1).astype("datetime64[M]")
+    days = following.astype("datetime64[D]").astype(np.int64) - 1
+    return days.astype("datetime64[D]")
 
 
 def _new_clients(cohort: Cohort, purpose: int, chunk: int) -> Columns:
     rng = cohort.generator(purpose, chunk)
     n = len(cohort.numbers(chunk))
-    employees = 1 + np.floor(40 * np.exp(1.4 * rng.standard_normal(n)))
-    level = 30 * (employees / 40) ** 0.3 * np.exp(0.9 * rng.standard_normal(n))
+    employees = 1 + np.floor(40 * np.exp(1.3 * rng.standard_normal(n)))
+    level = 30 * (employees / 40) ** 0.5 * np.exp(0.9 * rng.standard_normal(n))
     clients: Columns = {"number_of_employees": employees.astype(np.int64), "level": level}
     if cohort.extended:
         contract = 6000 * (employees / 40) ** 0.6 * np.exp(0.7 * rng.standard_normal(n))
@@ -221,8 +224,8 @@ def _grown_older(clients: Columns, rng: np.random.Generator) -> Columns:
 def _observed(clients: Columns, period: Period, rng: np.random.Generator) -> Columns:
     """The clients with what was counted in the period, what became of them, and how probable that was."""
     n = len(clients["number"])
-    share_left = np.where(rng.random(n) < 0.4, rng.random(n), 1.0) * (rng.random(n) >= 0.02)
-    month = period.month_count * clients["level"] * np.exp(0.25 * rng.standard_normal(n)) * share_left
+    share_left = np.where(rng.random(n) < 0.5, rng.random(n), 1.0) * (rng.random(n) >= 0.02)
+    month = period.month_count * clients["level"] * np.exp(0.2 * rng.standard_normal(n)) * share_left
     before = (period.year_count - period.month_count) * clients["level"] * np.exp(0.1 * rng.standard_normal(n))
     lastmonth = rng.poisson(month)
     rows = clients | {"lastmonth_activity": lastmonth, "lastyear_activity": lastmonth + rng.poisson(before)}
@@ -238,11 +241,12 @@ def _either(choice: npt.NDArray[np.bool_], one: Columns, other: Columns) -> Colu
 
 
 def _shuffled(numbers: npt.NDArray[np.int64], width: int, seed: int) -> npt.NDArray[np.int64]:
-    """A permutation of 0 .. 26^width - 1 that `seed` selects."""
+    """The place of each number in a permutation of 0 .. 26^width - 1 that `seed` selects."""
     sizes = (26 ** (width - width // 2), 26 ** (width // 2))
     halves = list(np.divmod(numbers, sizes[1]))
     for turn, key in enumerate(np.random.default_rng(seed).integers(0, 2**63, 4, dtype=np.uint64)):
         this, that = turn % 2, 1 - turn % 2
+        # large odd multipliers spread every bit of the half upwards, the shifts bring the high bits down again
         hashed = (halves[that].astype(np.uint64) + key) * np.uint64(0x9E3779B97F4A7C15)
         hashed = (hashed ^ (hashed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
         halves[this] = (halves[this] + (hashed >> np.uint64(33)).astype(np.int64)) % sizes[this]

@@ -179,11 +179,11 @@ class _Ranked:
 
     log_odds: FloatArray  # (n,)
     exited: FloatArray  # (n,), 0 or 1
-    terms: FloatArray  # (n, 4), what metrics sum over clients: see _terms
+    terms: FloatArray  # (4, n), what metrics sum over clients: see _terms
 
     def take(self, rows: IntArray) -> _Ranked:
         """The clients at these increasing positions."""
-        return _Ranked(self.log_odds[rows], self.exited[rows], self.terms[rows])
+        return _Ranked(self.log_odds[rows], self.exited[rows], self.terms[:, rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +214,10 @@ def _rank(exited: IntArray, log_odds: FloatArray) -> _Ranked:
 
 
 def _terms(x: FloatArray, y: FloatArray) -> FloatArray:
-    """Per client: predicted to exit, and rightly so, log loss, squared error; (n, 4)."""
+    """Per client: predicted to exit, and rightly so, log loss, squared error; (4, n)."""
     predicted = x > 0
     log_loss = np.logaddexp(0.0, np.where(y == 1, -x, x))
-    return np.stack([predicted, predicted * y, log_loss, (_probability(x) - y) ** 2], axis=1)
+    return np.stack([predicted, predicted * y, log_loss, (_probability(x) - y) ** 2])
 
 
 def _probability(x: FloatArray) -> FloatArray:
@@ -267,7 +267,7 @@ def _measure(ranked: _Ranked, weights: FloatArray, depth: float, gaps: FloatArra
     """
     steps = _steps(ranked, weights)
     size, exits = steps.called[:, -1], steps.exits[:, -1]
-    predicted, right, log_loss, brier = (weights @ ranked.terms).T
+    predicted, right, log_loss, brier = _sums("sn,kn->ks", weights, ranked.terms)
     found = _exits_within(steps, depth)
     return {
         "f1": _ratio(2 * right, predicted + exits),
@@ -284,6 +284,12 @@ def _measure(ranked: _Ranked, weights: FloatArray, depth: float, gaps: FloatArra
     }
 
 
+def _sums(axes: str, left: FloatArray, right: FloatArray) -> FloatArray:
+    """Sums of products, not by BLAS: its threads make last digits depend on the machine and wait when it is busy."""
+    sums: FloatArray = np.einsum(axes, left, right)
+    return sums
+
+
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
     """NaN where the whole is 0."""
     ratio = np.full(whole.shape, np.nan)
@@ -297,7 +303,7 @@ def _roc_auc(steps: _Steps) -> FloatArray:
     Counted twice over: the pairs of anyone with an exit, less the pairs in which both exited.
     """
     exits, size = steps.exits[:, -1], steps.called[:, -1]
-    with_anyone = np.vecdot(steps.called_here, 2 * steps.exits - steps.exits_here)
+    with_anyone = _sums("sn,sn->s", steps.called_here, 2 * steps.exits - steps.exits_here)
     return _ratio(with_anyone - exits**2, 2 * exits * (size - exits))
 
 
@@ -306,7 +312,7 @@ def _average_precision(steps: _Steps) -> FloatArray:
     exits, size = steps.exits[:, -1], steps.called[:, -1]
     precision = np.maximum(steps.called, 1.0)  # where nobody was drawn yet, no exit was
     np.divide(steps.exits, precision, out=precision)
-    return np.where(exits < size, _ratio(np.vecdot(steps.exits_here, precision), exits), np.nan)
+    return np.where(exits < size, _ratio(_sums("sn,sn->s", steps.exits_here, precision), exits), np.nan)
 
 
 def _calibration_gaps(steps: _Steps) -> FloatArray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -12,6 +14,20 @@ from holdfast.errors import InputOutputError, SourceUnreachable, UsageError
 
 ENDPOINTS = ("prediction", "scoring", "summarystats", "diagnostics")
 SECONDS = 120
+PAUSE_SECONDS = 0.1
+
+
+def wait_for(address: str, seconds: float) -> None:
+    """Wait until something listens at `address`, at most `seconds`: an API that was just started needs a moment."""
+    place = urlsplit(address)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((place.hostname, place.port or 80), timeout=seconds).close()
+        except OSError:
+            time.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 def get_json(address: str, endpoint: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from holdfast.schema import Column
+from holdfast.sources.files import CONTROL
 
 Mask = NDArray[np.bool_]
 
@@ -19,8 +22,9 @@ MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 
 INTEGER = r"^[+-]?[0-9]{1,18}(\.0+)?$"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T][0-9:.]+(Z|\+00:00)?)?$"
-CONTROL = "[\x00-\x1f\x7f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"
+DATE = r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|\+00:00)?)?$"
+LARGEST_INTEGER = 10**18
+"""No whole number that INTEGER admits reaches it."""
 
 ARROW_TYPES = {
     "text": pa.string(),
@@ -57,8 +61,6 @@ def cast(texts: pa.StringArray, column: Column) -> CastColumn:
     rules: list[tuple[str, Mask]] = []
     if not column.missing_allowed:
         rules.append(("missing", missing))
-    elif column.type == "label":
-        missing = _mask(pc.equal(trimmed, ""))
     values, wrong = {"integer": _integer, "number": _number, "date": _date, "label": _label}[column.type](
         trimmed, ~missing, column
     )
@@ -68,7 +70,8 @@ def cast(texts: pa.StringArray, column: Column) -> CastColumn:
 
 
 def _text(texts: pa.StringArray, column: Column) -> CastColumn:
-    rules = [("control character", _mask(pc.match_substring_regex(texts, CONTROL)))]
+    refused = "\x00" if column.role == "ignored" else CONTROL
+    rules = [("control character", _mask(pc.match_substring_regex(texts, refused)))]
     empty = _mask(pc.equal(texts, ""))
     if column.role != "client" and column.missing_allowed:
         return CastColumn(values=_nulled(texts, empty), broken=tuple(rules))
@@ -107,16 +110,25 @@ def _label(texts: pa.StringArray, present: Mask, column: Column) -> tuple[pa.Arr
 
 def _spellings(label: str) -> pa.Array:
     """A whole-number label may also come as a decimal, as pandas writes a column with gaps."""
-    return pa.array([label, f"{label}.0"] if label.isdecimal() else [label])
+    return pa.array([label, f"{label}.0"] if re.fullmatch(r"-?[0-9]+", label) else [label])
 
 
 def _out_of_bounds(values: pa.Array, column: Column) -> list[tuple[str, Mask]]:
     rules = []
     if column.minimum is not None:
-        rules.append((f"below the minimum {column.minimum:g}", _mask(pc.less(values, column.minimum))))
+        least = _bound(column, math.ceil(column.minimum), column.minimum)
+        rules.append((f"below the minimum {column.minimum:.15g}", _mask(pc.less(values, least))))
     if column.maximum is not None:
-        rules.append((f"above the maximum {column.maximum:g}", _mask(pc.greater(values, column.maximum))))
+        most = _bound(column, math.floor(column.maximum), column.maximum)
+        rules.append((f"above the maximum {column.maximum:.15g}", _mask(pc.greater(values, most))))
     return rules
+
+
+def _bound(column: Column, rounded: int, exact: float) -> pa.Scalar:
+    """Whole numbers are compared as such: as floats they lose their last digits from 2**53 on."""
+    if column.type == "integer":
+        return pa.scalar(min(max(rounded, -LARGEST_INTEGER), LARGEST_INTEGER), pa.int64())
+    return pa.scalar(float(exact), pa.float64())
 
 
 def _mask(condition: pa.BooleanArray) -> Mask:

@@ -1,31 +1,45 @@
-"""A delivered CSV file, record by record: accepted rows as Arrow batches, every other row with its place and rule.
+"""A delivered CSV file: accepted rows as Arrow batches, every other row with its place and rule.
 
 The dialect is explicit: comma, double quotes doubled inside quotes (RFC 4180), UTF-8 with or without a mark.
 All columns are read as text first, then cast by the schema (`casting.py`). Nothing is detected or guessed.
+
+A block in which every line is one record is split by Arrow; any other block is read record by record, which gives
+the same rows and takes several times as long.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as arrow_csv
+from numpy.typing import NDArray
 
-from holdfast.errors import FileRefused, HoldfastError, nearest
+from holdfast.errors import FileRefused, excerpt
 from holdfast.records import RejectedRow
-from holdfast.schema import Schema
+from holdfast.schema import Column, Schema
 from holdfast.sources.casting import ARROW_TYPES, cast
 from holdfast.sources.files import Examination, examine
+from holdfast.sources.header import match_header
+from holdfast.sources.lines import Lines
 
-BATCH_ROWS = 50_000
-LONGEST_LINE = 4 << 20
 LONGEST_FIELD = 64 << 10
 LINE = "_line"
-OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+UNFINISHED = "unfinished: the last line has no line end, so it may be cut short"
+
+# RFC 4180: a quote stands only around a field, or twice inside such a field.
+QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
+RECORD = re.compile(rf'(?:{QUOTED}|[^",\r\n]*+)(?:,(?:{QUOTED}|[^",\r\n]*+))*+[\r\n]*+')
+FIELD = rb'(?:"[^"\r\n]*+(?:""[^"\r\n]*+)*+"|[^",\r\n]*+)'
+ONE_RECORD_A_LINE = re.compile(rb"(?:%b(?:,%b)*+(?:\r?\n|\r))*+" % (FIELD, FIELD))
+
+Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,71 +53,147 @@ class ParsedBatch:
 @dataclass(slots=True)
 class _Record:
     line: int
-    fields: list[str]
     text: str
+    fields: Sequence[str] = ()
 
 
 class CsvFile:
-    """An opened CSV file: `examination` and `notices` at once, rows by iterating.
+    """An opened CSV file: `examination` and `notices` at once, rows by iterating, which counts them in `rows`.
 
     Raises FileRefused when no row of the file can be trusted: wrong encoding, delimiter or columns, a quote
-    that is never closed, or a wrong number of fields in every row.
+    that is never closed, a wrong number of fields in every row, or bytes that change meanwhile.
     """
 
     def __init__(self, stream: BinaryIO, schema: Schema, name: str, *, target_required: bool = True) -> None:
         self.name = name
         self.schema = schema
         self.examination: Examination = examine(stream, name)
-        self._lines = _Lines(stream, name, self.examination.newline)
+        self._lines = Lines(stream, name, self.examination.newline)
         self._reader = csv.reader(self._lines, strict=True)
-        header = self._next_record()
-        self._header: list[str] = [] if header is None else header.fields
-        self._places, self.notices = match_header(self._header, schema, name, target_required=target_required)
+        self._header = self._read_header()
+        self._places, self.notices = match_header(
+            self._header, schema, name, line=self._lines.first, target_required=target_required
+        )
         self.rows = 0
+        self._fitting = 0
+        self._example: RejectedRow | None = None
 
     def __iter__(self) -> Iterator[ParsedBatch]:
+        batches = 0
+        while block := self._lines.block():
+            yield self._split(block) or self._read(block)
+            batches += 1
+        if self._example and not self._fitting:
+            self._refuse_every_row(self._example)
+        if self._lines.count != self.examination.lines:
+            message = f"the file changed while it was read: {self._lines.count} of {self.examination.lines} lines came"
+            raise FileRefused(message, file=self.name, hint="deliver it under another name, then rename it")
+        if not batches:
+            nothing = [pa.array([], pa.string())] * len(self._places)
+            yield self._cast(nothing, np.zeros(0, np.int64), str, [])
+
+    def _read_header(self) -> list[str]:
+        try:
+            record = self._next_record()
+        except csv.Error:
+            record = None
+        if record is None or _badly_quoted(record.text):
+            message = "the first line is not CSV" if self._lines.text.strip() else "there is no line with column names"
+            hint = "the first line has to name the columns, separated by commas"
+            raise FileRefused(message, file=self.name, row=self._lines.first, value=self._lines.text, hint=hint)
+        return record.fields
+
+    def _split(self, block: bytes) -> ParsedBatch | None:
+        """The rows of `block`, if every line of it is one record, whatever its number of fields."""
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self.examination.newline)) + 1
+        if not len(ends) or ends[-1] != len(block) or np.diff(ends, prepend=0).max() > LONGEST_FIELD:
+            return None
+        # Arrow drops a byte order mark, and takes an empty line for a row where there is one column only.
+        if block.startswith(codecs.BOM_UTF8) or len(self._header) == 1:
+            return None
+        if b'"' in block and not ONE_RECORD_A_LINE.fullmatch(block):
+            return None
+        table, misfits = _split_fields(block, len(self._header), list(self._places.values()))
+        if table.num_rows + len(misfits) != len(ends):
+            return None
+        before = self._lines.count
+        fits = np.ones(len(ends), dtype=bool)
+        fits[list(misfits)] = False
+        places = np.flatnonzero(fits)
+
+        def text(line: int) -> str:
+            return block[ends[line - 1] if line else 0 : ends[line]].decode()
+
+        records = [_Record(before + line + 1, text(line)) for line in misfits]
+        rejected = [self._misfit(r, n) for r, n in zip(records, misfits.values(), strict=True) if r.text.strip("\r\n")]
+        self._lines.take(block, len(ends))
+        self.rows += len(places) + len(rejected)
+        self._fitting += len(places)
+        texts = [column.combine_chunks() for column in table.columns]
+        return self._cast(texts, places + before + 1, lambda row: text(places[row]), rejected)
+
+    def _read(self, block: bytes) -> ParsedBatch:
+        """The rows of `block`, record by record; the last one may reach into the lines after it."""
+        end = self._lines.count + block.count(self.examination.newline.encode())
+        end += not block.endswith(self.examination.newline.encode())
         records: list[_Record] = []
         rejected: list[RejectedRow] = []
-        misfits = 0
-        for record in self._records(rejected):
+        while self._lines.count < end:
+            try:
+                record = self._next_record()
+            except csv.Error:
+                record = _Record(self._lines.first, self._lines.text)
+                problem: RejectedRow | None = self._broken(record)
+            else:
+                if record is None:
+                    break
+                problem = self._problem(record)
             self.rows += 1
-            problem = self._problem(record)
             if problem:
-                misfits += problem.rule.startswith("fields")
                 rejected.append(problem)
             else:
                 records.append(record)
-            if len(records) + len(rejected) >= BATCH_ROWS:
-                yield self._parsed(records, rejected)
-                records, rejected = [], []
-        if misfits and misfits == self.rows:
-            self._refuse_every_row(rejected[0])
-        if self._lines.count != self.examination.lines:
-            raise HoldfastError(f"read {self._lines.count} of {self.examination.lines} lines", file=self.name)
-        yield self._parsed(records, rejected)
-
-    def _records(self, rejected: list[RejectedRow]) -> Iterator[_Record]:
-        """Every record of the file; one whose quoting is broken on a single line goes to `rejected`."""
-        while True:
-            try:
-                record = self._next_record()
-            except csv.Error as error:
-                self.rows += 1
-                rejected.append(self._broken_quoting(error))
-                continue
-            if record is None:
-                return
-            yield record
+        columns = [pa.array([record.fields[p] for record in records], pa.string()) for p in self._places.values()]
+        lines = np.array([record.line for record in records], dtype=np.int64)
+        return self._cast(columns, lines, lambda row: records[row].text, rejected)
 
     def _next_record(self) -> _Record | None:
         self._lines.start_record()
         for fields in self._reader:
-            if fields and fields != [""]:
-                return _Record(self._lines.first, fields, self._lines.text)
+            if fields:
+                return _Record(self._lines.first, self._lines.text, fields)
             self._lines.start_record()
         return None
 
-    def _broken_quoting(self, error: csv.Error) -> RejectedRow:
+    def _problem(self, record: _Record) -> RejectedRow | None:
+        """Why the record cannot be taken, before its cells are looked at."""
+        fits = len(record.fields) == len(self._header)
+        if _badly_quoted(record.text) or (self._lines.spanned > 1 and not fits):
+            return self._broken(record)
+        if self._is_unfinished:
+            return self._reject(record, None, UNFINISHED)
+        if not fits:
+            return self._misfit(record, len(record.fields))
+        self._fitting += 1
+        if len(record.text) > LONGEST_FIELD:
+            for column, field in zip(self._header, record.fields, strict=True):
+                if len(field) > LONGEST_FIELD:
+                    return self._reject(record, excerpt(column), f"longer than {LONGEST_FIELD:,} characters")
+        return None
+
+    def _misfit(self, record: _Record, fields: int) -> RejectedRow:
+        rejected = self._reject(record, None, f"fields: {fields} instead of {len(self._header)}")
+        self._example = self._example or rejected
+        return rejected
+
+    @property
+    def _is_unfinished(self) -> bool:
+        return not self.examination.ends_with_newline and self._lines.count == self.examination.lines
+
+    def _broken(self, record: _Record) -> RejectedRow:
+        """A record that is not RFC 4180: refused alone where it is one line, with the file where it is more."""
+        if self._lines.spanned == 1 and self._is_unfinished:
+            return self._reject(record, None, UNFINISHED)
         if self._lines.spanned > 1 or self._lines.exhausted:
             raise FileRefused(
                 "a quote opens in this line and is not closed properly, so the lines after it cannot be told apart",
@@ -112,145 +202,77 @@ class CsvFile:
                 value=self._lines.text,
                 hint="close the quote, or write a quote inside a field twice",
             )
-        return self._reject(self._lines.first, None, f"quoting: {error}", self._lines.text)
-
-    def _problem(self, record: _Record) -> RejectedRow | None:
-        if not self.examination.ends_with_newline and self._lines.count == self.examination.lines:
-            rule = "unfinished: the last line has no line end, so it may be cut short"
-            return self._reject(record.line, None, rule, record.text)
-        if len(record.fields) != len(self._header):
-            rule = f"fields: {len(record.fields)} instead of {len(self._header)}"
-            return self._reject(record.line, None, rule, record.text)
-        for place, field in enumerate(record.fields):
-            if len(field) > LONGEST_FIELD:
-                return self._reject(record.line, self._header[place], "field too long", record.text[:LONGEST_FIELD])
-        return None
-
-    def _reject(self, line: int, column: str | None, rule: str, text: str) -> RejectedRow:
-        return RejectedRow(file=self.name, line=line, column=column, rule=rule, text=text.rstrip("\r\n"))
+        if "\r" in record.text.rstrip("\r\n"):
+            return self._reject(record, None, "quoting: a carriage return stands in a field without quotes")
+        if len(record.text) > csv.field_size_limit():
+            return self._reject(record, None, f"longer than {LONGEST_FIELD:,} characters, or badly quoted")
+        return self._reject(record, None, "quoting: a quote stands only around a field, or twice inside one")
 
     def _refuse_every_row(self, example: RejectedRow) -> None:
-        found, expected = example.rule.removeprefix("fields: ").split(" instead of ")
         raise FileRefused(
-            f"every row has {found} fields, the header names {expected}",
+            f"no row has as many fields as the header; {example.rule.removeprefix('fields: ')} in this one",
             file=self.name,
             row=example.line,
             value=example.text,
             hint="the header and the rows do not belong together; no column is guessed",
         )
 
-    def _parsed(self, records: Sequence[_Record], rejected: Sequence[RejectedRow]) -> ParsedBatch:
-        lines = np.array([record.line for record in records], dtype=np.int64)
+    def _reject(self, record: _Record, column: str | None, rule: str) -> RejectedRow:
+        text = record.text.rstrip("\r\n")
+        return RejectedRow(file=self.name, line=record.line, column=column, rule=rule, text=text)
+
+    def _cast(
+        self, texts: Sequence[pa.Array], lines: Numbers, text_of: Callable[[int], str], rejected: list[RejectedRow]
+    ) -> ParsedBatch:
+        given = dict(zip(self._places, texts, strict=True))
         broken: dict[int, tuple[str, str]] = {}
         columns: dict[str, pa.Array] = {}
         for column in self.schema.columns:
-            place = self._places.get(column.name)
-            if place is None:
-                columns[column.name] = self._absent(column.name, lines)
+            if column.name not in given:
+                columns[column.name] = self._absent(column, lines)
                 continue
-            result = cast(pa.array([record.fields[place] for record in records], pa.string()), column)
+            result = cast(given[column.name], column)
             columns[column.name] = result.values
             for rule, mask in result.broken:
                 for row in np.flatnonzero(mask).tolist():
                     broken.setdefault(row, (column.name, rule))
         batch = pa.record_batch({**columns, LINE: pa.array(lines)})
         if broken:
-            kept = np.ones(len(records), dtype=bool)
+            kept = np.ones(len(lines), dtype=bool)
             kept[list(broken)] = False
             batch = batch.filter(pa.array(kept))
-        refused = [self._reject(records[row].line, *broken[row], records[row].text) for row in sorted(broken)]
+        refused = [self._reject(_Record(int(lines[row]), text_of(row)), *broken[row]) for row in sorted(broken)]
         return ParsedBatch(batch, tuple(sorted([*rejected, *refused], key=lambda row: row.line)))
 
-    def _absent(self, column: str, lines: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.Array:
+    def _absent(self, column: Column, lines: Numbers) -> pa.Array:
         """A column that the file does not have: rows are their own clients, labels are unknown."""
-        if column == self.schema.client.name:
+        if column.role == "client":
             return pa.array([f"{self.name}:{line}" for line in lines.tolist()], pa.string())
-        kind = next(c.type for c in self.schema.columns if c.name == column)
-        return pa.nulls(len(lines), ARROW_TYPES[kind])
+        return pa.nulls(len(lines), ARROW_TYPES[column.type])
 
 
-class _Lines:
-    """Physical lines for the CSV reader, remembering where the current record began and its text."""
-
-    def __init__(self, stream: BinaryIO, name: str, newline: str) -> None:
-        self._stream = io.TextIOWrapper(stream, encoding="utf-8-sig", newline=newline)
-        self._name = name
-        self._record: list[str] = []
-        self.count = 0
-        self.first = 1
-        self.exhausted = False
-
-    def start_record(self) -> None:
-        self._record = []
-        self.first = self.count + 1
-
-    @property
-    def text(self) -> str:
-        return "".join(self._record)
-
-    @property
-    def spanned(self) -> int:
-        return len(self._record)
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(LONGEST_LINE)
-        if not line:
-            self.exhausted = True
-            raise StopIteration
-        if len(line) == LONGEST_LINE:
-            raise FileRefused(f"a line longer than {LONGEST_LINE:,} characters", file=self._name, row=self.count + 1)
-        self.count += 1
-        self._record.append(line)
-        return line
+def _badly_quoted(text: str) -> bool:
+    return '"' in text and not RECORD.fullmatch(text)
 
 
-def match_header(
-    header: Sequence[str], schema: Schema, name: str, *, target_required: bool
-) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Where each column of the schema stands in the file, and notices about columns that are not used.
+def _split_fields(block: bytes, fields: int, wanted: Sequence[int]) -> tuple[pa.Table, dict[int, int]]:
+    """The wanted fields of every line, as text, without the lines (from 0) that have another number of fields."""
+    misfits: dict[int, int] = {}
 
-    Raises FileRefused for missing, repeated or misspelt columns, with what was found and what may be meant.
-    """
-    wanted = [column.name for column in schema.delivered]
-    _refuse_other_delimiters(header, wanted, name)
-    for column in wanted:
-        if header.count(column) > 1:
-            raise FileRefused("this column appears more than once", file=name, row=1, column=column)
-    optional = () if target_required else (schema.target.name,)
-    extra = [column for column in header if column not in wanted]
-    for column in wanted:
-        if column not in header and column not in optional:
-            _refuse_missing(column, header, extra, name)
-    variants = {c: nearest(c, wanted) for c in extra if c.strip().casefold() in {w.casefold() for w in wanted}}
-    for variant, meant in variants.items():
-        raise FileRefused(f"'{variant}' and '{meant}' differ only in case or spaces", file=name, row=1, column=variant)
-    places = {column: list(header).index(column) for column in wanted if column in header}
-    notice = f"{name}: {len(extra)} columns not in the schema are left out: {', '.join(extra[:10])}"
-    return places, ((notice,) if extra else ())
+    def leave_out(row: arrow_csv.InvalidRow) -> str:
+        misfits[row.number - 1] = row.actual_columns
+        return "skip"
 
-
-def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name: str) -> None:
-    for delimiter, word in OTHER_DELIMITERS.items():
-        if len(wanted) > 1 and len(header) < len(wanted) and any(delimiter in column for column in header):
-            raise FileRefused(
-                f"expected {len(wanted)} columns named {', '.join(wanted)}; found {len(header)}",
-                file=name,
-                row=1,
-                value=",".join(header),
-                hint=f"the fields look separated by {word}; save the file with commas",
-            )
-
-
-def _refuse_missing(column: str, header: Sequence[str], extra: Sequence[str], name: str) -> None:
-    close = nearest(column, extra)
-    if close:
-        hint = f"did you mean '{close}'? Rename it to '{column}'"
-    elif any(field.strip().lstrip("-").replace(".", "", 1).isdigit() for field in header):
-        hint = "the first line looks like data: it has to name the columns"
-    else:
-        hint = "prediction files may omit the target column; other files need every column"
-    found = ", ".join(header[:12])
-    raise FileRefused(f"no column '{column}'. Found: {found}", file=name, row=1, column=column, hint=hint)
+    names = [str(place) for place in range(fields)]
+    table = arrow_csv.read_csv(
+        pa.BufferReader(block),
+        read_options=arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
+        parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=leave_out),
+        convert_options=arrow_csv.ConvertOptions(
+            include_columns=[str(place) for place in wanted],
+            column_types=dict.fromkeys(names, pa.string()),
+            strings_can_be_null=False,
+            check_utf8=False,
+        ),
+    )
+    return table, misfits

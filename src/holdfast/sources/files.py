@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from holdfast.errors import FileRefused, LocationRefused, excerpt, from_os_error
 
 BLOCK = 1 << 20
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
-# What a file that is not CSV begins with, and what it then probably is.
+CONTROL = "[\x00-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+"""Characters that act on a terminal or a page instead of showing themselves."""
+
+# What a file that is not CSV begins with, blanks aside, and what it then probably is.
 KNOWN_BEGINNINGS = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook"),
     (b"\x1f\x8b", "a gzip archive"),
@@ -23,9 +28,10 @@ KNOWN_BEGINNINGS = (
     (b"%PDF", "a PDF document"),
     (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
     (b"SQLite format 3", "an SQLite database"),
-    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x80", "a Python pickle"),
     (b"<", "an HTML or XML page"),
     (b"{", "a JSON document"),
+    (b"[{", "a JSON document"),
 )
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -50,7 +56,10 @@ class Examination:
 
 
 def list_folder(folder: Path) -> FolderListing:
-    """The files of `folder` that can be deliveries: names ending in .csv, regular, not hidden."""
+    """The files of `folder` that can be deliveries: names ending in .csv, regular, not hidden.
+
+    Raises NotPermitted or InputOutputError when the folder cannot be read.
+    """
     files, left_alone = [], []
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -59,26 +68,33 @@ def list_folder(folder: Path) -> FolderListing:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if not entry.name.lower().endswith(".csv"):
-            left_alone.append((entry.name, "not a .csv file"))
-        elif entry.is_symlink():
-            left_alone.append((entry.name, "a link, not a file: copy the file itself here"))
-        elif not entry.is_file(follow_symlinks=False):
-            left_alone.append((entry.name, "not a regular file"))
+        reason = _why_left_alone(entry)
+        if reason:
+            left_alone.append((entry.name if entry.name.isprintable() else ascii(entry.name)[1:-1], reason))
         else:
             files.append(Path(entry.path))
     return FolderListing(files=tuple(files), left_alone=tuple(left_alone))
 
 
-def open_regular(path: Path, directory: int | None = None) -> BinaryIO:
+def _why_left_alone(entry: os.DirEntry[str]) -> str | None:
+    if not entry.name.lower().endswith(".csv"):
+        return "not a .csv file"
+    if re.search(f"{CONTROL}|[\ud800-\udfff]", entry.name):
+        return "its name is not UTF-8 or holds control characters: rename it"
+    if entry.is_symlink():
+        return "a link, not a file: copy the file itself here"
+    return None if entry.is_file(follow_symlinks=False) else "not a regular file"
+
+
+def open_regular(path: Path) -> BinaryIO:
     """`path` opened for reading, if it is a regular file and no link.
 
     Raises FileRefused for anything else, NotPermitted or InputOutputError when the system says no.
     """
     try:
-        descriptor = os.open(path, OPEN_FLAGS, dir_fd=directory)
+        descriptor = os.open(path, OPEN_FLAGS)
     except OSError as error:
-        if path.is_symlink():
+        if error.errno == errno.ELOOP:
             raise FileRefused("a link, not a file", file=path.name, hint="copy the file itself here") from None
         raise from_os_error(error, "read", path.name) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -92,29 +108,45 @@ def open_beneath(root: Path, relative: PurePosixPath) -> BinaryIO:
 
     Raises LocationRefused when a component is a link, a parent reference, or not there.
     """
-    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise LocationRefused("a location is relative and does not go up", file=excerpt(str(relative)))
     try:
-        for part in relative.parts[:-1]:
-            inner = os.open(part, OPEN_FLAGS | os.O_DIRECTORY, dir_fd=directory)
-            os.close(directory)
-            directory = inner
-        descriptor = os.open(relative.name, OPEN_FLAGS, dir_fd=directory)
+        descriptor = _walk(root, relative)
     except (OSError, ValueError):
         message = "there is no regular file at this location"
         raise LocationRefused(message, file=excerpt(str(relative)), hint="name a CSV file of a data folder") from None
-    finally:
-        os.close(directory)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise LocationRefused("not a regular file", file=excerpt(str(relative)))
     return os.fdopen(descriptor, "rb")
 
 
+def _walk(root: Path, relative: PurePosixPath) -> int:
+    """A descriptor of the file, from the root down, each folder held open while the next name is looked up in it."""
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in relative.parts[:-1]:
+            inner = os.open(part, OPEN_FLAGS | os.O_DIRECTORY, dir_fd=directory)
+            os.close(directory)
+            directory = inner
+        return os.open(relative.name, OPEN_FLAGS, dir_fd=directory)
+    finally:
+        os.close(directory)
+
+
+def read_block(stream: BinaryIO, name: str, size: int = BLOCK) -> bytes:
+    """The next bytes of a delivered file, at most `size`; raises InputOutputError when the system cannot read them."""
+    try:
+        return stream.read(size)
+    except OSError as error:
+        raise from_os_error(error, "read", name) from None
+
+
 def digest_of_delivery(path: Path) -> str:
     """SHA-256 of a delivered file, opened as `open_regular` does."""
     hasher = hashlib.sha256()
     with open_regular(path) as stream:
-        while block := stream.read(BLOCK):
+        while block := read_block(stream, path.name):
             hasher.update(block)
     return hasher.hexdigest()
 
@@ -126,23 +158,20 @@ def examine(stream: BinaryIO, name: str) -> Examination:
     """
     hasher, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
     size = line_feeds = carriage_returns = 0
-    last = b""
-    while block := stream.read(BLOCK):
-        if size == 0:
-            _refuse_what_is_not_csv(block, name)
-        try:
-            decoder.decode(block)
-        except UnicodeDecodeError as error:
-            _refuse_encoding(error, line_feeds, name)
-        hasher.update(block)
-        size += len(block)
-        line_feeds += block.count(b"\n")
-        carriage_returns += block.count(b"\r")
-        last = block[-1:]
+    last = block = b""
     try:
+        while block := read_block(stream, name):
+            if size == 0:
+                _refuse_what_is_not_csv(block, name)
+            decoder.decode(block)
+            hasher.update(block)
+            size += len(block)
+            line_feeds += block.count(b"\n")
+            carriage_returns += block.count(b"\r")
+            last = block[-1:]
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        _refuse_encoding(error, line_feeds, name)
+        _refuse_encoding(error, size + len(block), max(line_feeds, carriage_returns), name)
     stream.seek(0)
     if size == 0:
         raise FileRefused("the file is empty", file=name, hint="the first line has to name the columns")
@@ -157,17 +186,20 @@ def _refuse_what_is_not_csv(beginning: bytes, name: str) -> None:
         raise FileRefused("this is UTF-16 text", file=name, hint="save it as CSV UTF-8, then deliver it again")
     if b"\0" in beginning[:4] and len(beginning) > 1:
         raise FileRefused("this looks like UTF-16 or binary data", file=name, hint="save it as CSV UTF-8")
+    start = b"".join(beginning[:80].removeprefix(codecs.BOM_UTF8).split())
     for mark, what in KNOWN_BEGINNINGS:
-        if beginning.startswith(mark):
-            shown = excerpt(beginning[:8].decode("latin-1"))
+        if start.startswith(mark):
+            shown = excerpt(start[:8].decode("latin-1"))
             raise FileRefused(f"not CSV: begins with '{shown}', {what}", file=name, hint="export it as CSV UTF-8")
 
 
-def _refuse_encoding(error: UnicodeDecodeError, lines_before: int, name: str) -> None:
+def _refuse_encoding(error: UnicodeDecodeError, bytes_read: int, lines_before: int, name: str) -> NoReturn:
+    """Refuse bytes that are not UTF-8; `error.object` are the last of the `bytes_read`."""
+    before, wrong = error.object[: error.start], error.object[error.start : error.start + 1]
     raise FileRefused(
-        "not UTF-8 text (perhaps Latin-1 or Windows-1252)",
+        f"not UTF-8 text (perhaps Latin-1 or Windows-1252) at byte {bytes_read - len(error.object) + error.start + 1}",
         file=name,
-        row=lines_before + error.object[: error.start].count(b"\n") + 1,
-        value=repr(error.object[error.start : error.start + 1]),
+        row=lines_before + max(before.count(b"\n"), before.count(b"\r")) + 1,
+        value=repr(wrong),
         hint="save it as CSV UTF-8, then deliver it again",
     ) from None

@@ -76,14 +76,14 @@ def init_empty(folder: Path) -> InitRecord:
 
 def init_demo(folder: Path, progress: Progress = silent) -> InitRecord:
     """A workspace with the demo company's ten thousand clients. Data that exists is left alone."""
-    from holdfast.steps.democompany import DemoOptions, write_demo
+    from holdfast.democompany import DemoOptions, write_demo
 
     made = _lay_out(folder, PRACTICE)
     existing = [name for name in FOLDERS[:3] if any((made.root / name).iterdir())]
     if existing:
         notice = f"{', '.join(existing)}: data is there already, the demo company's was not written"
         return made.record((notice,), f"holdfast status --workspace {folder}")
-    demo = write_demo(made.root, DemoOptions(), lambda rows: progress("writing the demo company", rows, None))
+    demo = write_demo(made.root, DemoOptions(), progress)
     made.created += list(demo.files)
     switch = "in config.json, sourcedata for practicedata and models for practicemodels: the world has moved; run again"
     return made.record((), f"holdfast run --workspace {folder}", switch)

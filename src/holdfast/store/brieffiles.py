@@ -16,6 +16,7 @@ DELIVERY_MARK = "# delivery "
 def ingested_files_text(dataset_digest: str, final_data_digest: str, files: Sequence[SourceFile]) -> str:
     """ingestedfiles.txt: the list of file names as a Python literal, then one comment line per delivery.
 
+    >>> import ast
     >>> ast.literal_eval(ingested_files_text("0" * 64, "1" * 64, []))
     []
     """

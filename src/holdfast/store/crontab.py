@@ -1,9 +1,11 @@
-"""The user's crontab: one marked line per workspace, edited through python-crontab."""
+"""The user's crontab: one marked line per workspace. The lines of others stay as they are, byte for byte."""
 
 from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,44 +14,45 @@ from holdfast.errors import CannotWrite, UsageError
 from holdfast.records import Schedule
 
 if TYPE_CHECKING:
-    from crontab import CronItem, CronTab
+    from crontab import CronItem
 
 MARK = "holdfast"
 UNITS = {"m": ("minutes", 60), "h": ("hours", 24)}
 NOT_SCHEDULED = "not scheduled: holdfast schedule install --every 10m runs it by cron"
+NOTHING_YET = "no crontab for"
 
 
 def install_schedule(root: Path, every: str) -> Schedule:
     """Run the full process of the workspace at `root` every so many minutes or hours ("10m", "2h", "1d").
 
-    Replaces an earlier line of the same workspace. Raises UsageError for an interval that cron cannot keep evenly.
+    Replaces an earlier line of the same workspace. Raises UsageError for an interval that cron cannot keep evenly,
+    or a folder name that no line can hold, CannotWrite when there is no crontab to be had.
     """
-    times = cron_times(every)
-    table = _user_crontab()
-    _remove(table, root)
-    job = table.new(command=cron_command(root), comment=_mark(root))
-    job.setall(times)
-    _write(table)
+    job = _job(root, cron_times(every))
+    _write([*(line for line in _lines() if not _is_ours(line, root)), job.render()])
     return show_schedule(root)
 
 
 def show_schedule(root: Path) -> Schedule:
     """The line of the workspace at `root`, if there is one."""
+    from crontab import CronTab
+
     try:
-        found = list(_user_crontab().find_comment(_mark(root)))
+        ours = [line for line in _lines() if _is_ours(line, root)]
     except CannotWrite as error:
         return Schedule(installed=False, every=None, line=None, message=f"not scheduled: {error.message}")
-    if not found:
+    if not ours:
         return Schedule(installed=False, every=None, line=None, message=NOT_SCHEDULED)
-    times = str(found[0].slices)
-    return Schedule(installed=True, every=times, line=str(found[0]), message=f"cron runs the full process: {times}")
+    times = str(CronTab(tab=ours[0])[0].slices)
+    return Schedule(installed=True, every=times, line=ours[0], message=f"cron runs the full process: {times}")
 
 
 def remove_schedule(root: Path) -> Schedule:
     """Take the workspace's line out of the crontab."""
-    table = _user_crontab()
-    _remove(table, root)
-    _write(table)
+    lines = _lines()
+    others = [line for line in lines if not _is_ours(line, root)]
+    if others != lines:
+        _write(others)
     return show_schedule(root)
 
 
@@ -73,33 +76,52 @@ def cron_times(every: str) -> str:
 def cron_command(root: Path) -> str:
     """The command, good in an empty environment: absolute interpreter, absolute workspace, output to a log."""
     parts = [sys.executable, "-m", "holdfast", "run", "--quiet", "--workspace", str(root)]
-    log = shlex.quote(str(root / "logs" / "cron.log"))
-    # Cron reads % as a line end, even inside quotes.
-    return f"{shlex.join(parts)} >> {log} 2>&1".replace("%", r"\%")
+    logs = root / "logs"
+    return f"mkdir -p {shlex.quote(str(logs))}; {shlex.join(parts)} >> {shlex.quote(str(logs / 'cron.log'))} 2>&1"
+
+
+def _job(root: Path, times: str) -> CronItem:
+    """The line, through python-crontab: it escapes %, which cron reads as a line end, even inside quotes."""
+    from crontab import CronItem
+
+    if "\n" in str(root):
+        raise UsageError("a crontab cannot hold this folder's name", value=str(root), hint="rename the folder")
+    job = CronItem(command=cron_command(root), comment=_mark(root))
+    job.setall(times)
+    return job
 
 
 def _mark(root: Path) -> str:
     return f"{MARK}: {root}"
 
 
-def _user_crontab() -> CronTab:
-    from crontab import CronTab
-
-    try:
-        return CronTab(user=True)
-    except OSError as error:
-        hint = "install cron (Debian: apt-get install cron)"
-        raise CannotWrite(f"the crontab cannot be read: {error}", hint=hint) from None
+def _is_ours(line: str, root: Path) -> bool:
+    return line.endswith(f" # {_mark(root)}")
 
 
-def _remove(table: CronTab, root: Path) -> None:
-    jobs: list[CronItem] = list(table.find_comment(_mark(root)))
-    for job in jobs:
-        table.remove(job)
+def _lines() -> list[str]:
+    """The crontab as it is. (CronTab would reformat the lines of others, and drop those that it does not know.)"""
+    done = _crontab("-l")
+    if done.returncode and NOTHING_YET not in done.stderr:
+        raise CannotWrite(f"the crontab cannot be read: {done.stderr.strip()}")
+    return done.stdout.removesuffix("\n").split("\n") if done.stdout else []
 
 
-def _write(table: CronTab) -> None:
-    try:
-        table.write()
-    except OSError as error:
-        raise CannotWrite(f"the crontab cannot be written: {error}", hint="is cron installed?") from None
+def _write(lines: list[str]) -> None:
+    done = _crontab("-", text="".join(f"{line}\n" for line in lines))
+    if done.returncode:
+        raise CannotWrite(f"the crontab cannot be written: {done.stderr.strip()}")
+
+
+def _crontab(argument: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("crontab")
+    if program is None:
+        raise CannotWrite("there is no crontab program", hint="install cron (Debian: apt-get install cron)")
+    return subprocess.run(
+        [program, argument],
+        input=text,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        check=False,
+    )

@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from holdfast.errors import Busy, from_os_error
@@ -46,7 +46,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise from_os_error(error, "write", str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it could not be made it cannot be removed
+            temporary.unlink()
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -76,7 +77,8 @@ def _sync(path: Path) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Hold the exclusive lock at `path`; the system releases it when this process ends, however it ends.
 
-    Raises Busy at once when another process holds it. The descriptor is not inherited by child processes.
+    Raises Busy at once when another process holds it. The descriptor is not inherited by child processes. The
+    file's modification time is when the lock was taken.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

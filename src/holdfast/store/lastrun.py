@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,11 +28,16 @@ OUTPUTS = (
 def fingerprint(workspace: Workspace) -> str | None:
     """A digest of everything that a run's outcome rests on, from names and file states alone.
 
-    None while a delivery is too fresh for its state to be trusted.
+    None when a delivery changed after the run that now holds the lock began, or so shortly before that its state
+    cannot be trusted: that run may not have seen it.
     """
-    states = list(_states(workspace))
-    newest = max((changed for _, changed in states), default=0)
-    if time.time_ns() - newest < SETTLED_AFTER_SECONDS * 1e9:
+    try:
+        began = (workspace.state_folder / "lock").stat().st_mtime_ns
+        states = list(_states(workspace))
+    except FileNotFoundError:  # a folder that is not there, or a delivery that has just left
+        return None
+    newest = max(changed for _, changed in states)
+    if began - newest < SETTLED_AFTER_SECONDS * 1e9:
         return None
     parts = [text for text, _ in states] + [_outputs(workspace)]
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from holdfast.errors import ConfigurationError, InputOutputError
+from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError
 from holdfast.records import (
     Assessment,
     Decision,
@@ -27,6 +28,7 @@ from holdfast.store import migrations
 from holdfast.store.tables import assessments, decisions, deliveries, models, releases, runs, scores
 
 Row = sa.Row[Any]
+UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
 class Ledger:
@@ -36,8 +38,13 @@ class Ledger:
         self._file = file
         self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(file)))
         sa.event.listen(self._engine, "connect", _make_durable)
-        with self._database_errors():
-            migrations.upgrade(self._engine)
+        sa.event.listen(self._engine, "begin", _begin)
+        try:
+            with self._database_errors():
+                migrations.upgrade(self._engine)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Ledger:
         return self
@@ -57,7 +64,7 @@ class Ledger:
 
     def runs(self, limit: int = 8) -> tuple[RunSummary, ...]:
         """The latest commands (not the steps inside them), newest first."""
-        query = sa.select(runs).where(runs.c.parent.is_(None)).order_by(runs.c.started.desc()).limit(limit)
+        query = sa.select(runs).where(runs.c.parent.is_(None)).order_by(runs.c.number.desc()).limit(limit)
         return tuple(
             RunSummary(
                 command=r.command,
@@ -74,7 +81,7 @@ class Ledger:
         query = (
             sa.select(runs.c.seconds)
             .where(runs.c.command == step, runs.c.status == "done", runs.c.worked)
-            .order_by(runs.c.started.desc())
+            .order_by(runs.c.number.desc())
             .limit(limit)
         )
         return tuple(row.seconds for row in self._rows(query))
@@ -118,6 +125,10 @@ class Ledger:
         where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
         query = sa.select(deliveries.c.record).where(where).order_by(deliveries.c.number)
         return tuple(from_json(SourceFile, json.loads(row.record)) for row in self._rows(query))
+
+    def withdraw_delivery(self, number: int) -> None:
+        """A delivery stops being current: its rows have to be taken again."""
+        self._write(deliveries.update().where(deliveries.c.number == number).values(current=False))
 
     # ---- models and scores
 
@@ -234,14 +245,21 @@ class Ledger:
             hint = "use the Holdfast version that wrote it, or a newer one"
             raise ConfigurationError(str(newer), file=str(self._file), hint=hint) from None
         except sa.exc.DBAPIError as error:
-            raise InputOutputError(f"the ledger: {error.orig}", file=str(self._file)) from error
+            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest of the code says more than we need
+            kind = CannotWrite if code in UNWRITABLE else InputOutputError
+            raise kind(f"the ledger: {error.orig}", file=str(self._file)) from error
 
 
 def _make_durable(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # `_begin` begins: Python would leave CREATE TABLE outside the transaction
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 10000"):
+    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
 
 
 def _text(record: object) -> str:

@@ -6,13 +6,15 @@ import json
 import math
 from pathlib import Path
 
-from holdfast.errors import ModelFileDamaged
-from holdfast.records import RiskModel, from_json, to_json
+from holdfast.errors import ModelFileDamaged, from_os_error
+from holdfast.records import GoldenRow, RiskModel, from_json, to_json
 from holdfast.store.files import digest_of
 
 FORMAT = "holdfast-model"
 VERSION = 1
 GOLDEN_TOLERANCE = 1e-9
+ROUNDING = 1e-13
+"""Relative to the sum of a row's absolute terms: what the order of adding them can change, with room to spare."""
 RETRAIN = "train again (holdfast train), or deploy the last good model"
 
 
@@ -33,7 +35,7 @@ def parse_model(data: bytes, file: str) -> RiskModel:
     """The model that `data` holds.
 
     Raises ModelFileDamaged when the bytes are not exactly those that `model_bytes` writes, when the format is
-    unknown, or when a golden row no longer gives its recorded probability.
+    unknown, when its lists differ in length, or when a golden row no longer gives its recorded probability.
     """
     try:
         document = json.loads(data)
@@ -41,13 +43,14 @@ def parse_model(data: bytes, file: str) -> RiskModel:
             found = f"{document['format']} {document['version']}"
             raise ModelFileDamaged("a model file of another format or version", file=file, value=found, hint=RETRAIN)
         model = from_json(RiskModel, document["model"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        unchanged = model_bytes(model) == data
+        works = _fits_together(model) and all(_still_gives(model, row) for row in model.golden)
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
         raise ModelFileDamaged("this is not a model that Holdfast wrote", file=file, hint=RETRAIN) from None
-    if model_bytes(model) != data:
+    if not unchanged:
         raise ModelFileDamaged("the file was changed after training wrote it", file=file, hint=RETRAIN)
-    for row in model.golden:
-        if not math.isclose(_probability(model, row.values), row.probability, abs_tol=GOLDEN_TOLERANCE):
-            raise ModelFileDamaged("a golden row no longer gives its recorded probability", file=file, hint=RETRAIN)
+    if not works:
+        raise ModelFileDamaged("a golden row no longer gives its recorded probability", file=file, hint=RETRAIN)
     return model
 
 
@@ -57,10 +60,19 @@ def read_model(path: Path) -> RiskModel:
         data = path.read_bytes()
     except FileNotFoundError:
         raise ModelFileDamaged("there is no trained model here", file=str(path), hint="run: holdfast train") from None
+    except OSError as error:
+        raise from_os_error(error, "read", str(path)) from None
     return parse_model(data, str(path))
 
 
-def _probability(model: RiskModel, values: tuple[float | None, ...]) -> float:
-    filled = (m if v is None else v for v, m in zip(values, model.medians, strict=True))
-    log_odds = model.intercept + math.fsum(c * v for c, v in zip(model.coefficients, filled, strict=True))
-    return 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
+def _fits_together(model: RiskModel) -> bool:
+    return len(model.features) == len(model.coefficients) == len(model.medians) == len(model.reference)
+
+
+def _still_gives(model: RiskModel, row: GoldenRow) -> bool:
+    columns = zip(model.coefficients, row.values, model.medians, strict=True)
+    terms = [c * (median if value is None else value) for c, value, median in columns] + [model.intercept]
+    log_odds = math.fsum(terms)
+    probability = 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
+    size = math.fsum(map(abs, terms))
+    return math.isfinite(size) and abs(probability - row.probability) <= GOLDEN_TOLERANCE + ROUNDING * size

@@ -4,6 +4,7 @@ prod_deployment_path/
     releases/0001-1f2e3d4c/   trainedmodel.pkl latestscore.txt ingestedfiles.txt model.json release.json
     current -> releases/0001-1f2e3d4c          the one commit point: a rename
     trainedmodel.pkl -> current/trainedmodel.pkl   and the brief's two other files, likewise
+    before_holdfast/          the brief's files as they were before the first release; `current` shows it meanwhile
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ BRIEF_FILES = ("trainedmodel.pkl", "latestscore.txt", "ingestedfiles.txt")
 MODEL_FILE = "model.json"
 RELEASE_FILE = "release.json"
 POINTER = "current"
+BEFORE = "before_holdfast"
 ROLL_BACK = "deploy again (holdfast deploy)"
 
 
@@ -43,23 +45,37 @@ class PinnedRelease:
             data = path.read_bytes()
         except OSError as error:
             raise ModelFileDamaged(f"cannot read: {error.strerror}", file=str(path), hint=ROLL_BACK) from None
-        if digest_of(data) != self.release.files[name]:
+        if digest_of(data) != self.release.files.get(name):
             raise ModelFileDamaged("not the bytes that were released", file=str(path), hint=ROLL_BACK)
         return data
 
+    @property
+    def is_whole(self) -> bool:
+        """True if every file still holds the bytes that were released."""
+        try:
+            return all(self.read(name) for name in self.release.files)
+        except ModelFileDamaged:
+            return False
+
 
 def pin_current(deployment: Path) -> PinnedRelease | None:
-    """The release in production now, or None before the first one."""
+    """The release in production now, or None before the first one.
+
+    Raises ModelFileDamaged when its record cannot be read.
+    """
     try:
-        folder = deployment / (deployment / POINTER).readlink()
+        target = (deployment / POINTER).readlink()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise from_os_error(error, "read", str(deployment / POINTER)) from None
+    if target.name == BEFORE:
+        return None
+    folder = deployment / target
     path = folder / RELEASE_FILE
     try:
         release = from_json(Release, json.loads(path.read_bytes()))
-    except (OSError, ValueError):
+    except (OSError, ValueError, ArithmeticError, RecursionError):
         raise ModelFileDamaged("the release's record is not readable", file=str(path), hint=ROLL_BACK) from None
     return PinnedRelease(folder, release)
 
@@ -67,9 +83,10 @@ def pin_current(deployment: Path) -> PinnedRelease | None:
 def current_id(deployment: Path) -> str | None:
     """The id of the release in production, at the cost of reading one link."""
     try:
-        return (deployment / POINTER).readlink().name
+        name = (deployment / POINTER).readlink().name
     except OSError:
         return None
+    return None if name == BEFORE else name
 
 
 def next_number(deployment: Path) -> int:
@@ -87,23 +104,40 @@ def publish(deployment: Path, release: Release, files: Mapping[str, bytes]) -> N
     folder = deployment / "releases" / release.id
     unfinished = folder.with_name(f".{release.id}.tmp")
     try:
-        for leftover in (unfinished, folder):
-            shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in folder.parent.glob(".*.tmp"):
+            shutil.rmtree(leftover)
         unfinished.mkdir(parents=True)
         for name, data in files.items():
             write_file(unfinished / name, data)
         write_file(unfinished / RELEASE_FILE, (json.dumps(to_json(release), indent=1) + "\n").encode())
         unfinished.rename(folder)
         sync_folder(folder.parent)
-        earlier = _keep_plain_files(deployment)
-        for name in BRIEF_FILES:
-            if name not in earlier:
-                _link(deployment / name, f"{POINTER}/{name}")
+        _show_brief_files(deployment)
         _link(deployment / POINTER, f"releases/{release.id}")
-        for name in earlier:
-            _link(deployment / name, f"{POINTER}/{name}")
     except OSError as error:
         raise from_os_error(error, "write", str(folder)) from error
+
+
+def repair(deployment: Path) -> None:
+    """Let the brief's three names show the current release again, whatever has been put in their place."""
+    try:
+        _show_brief_files(deployment)
+    except OSError as error:
+        raise from_os_error(error, "write", str(deployment)) from error
+
+
+def _show_brief_files(deployment: Path) -> None:
+    """A plain file that stands in the way is kept in a folder of its own.
+
+    Before the first release the pointer shows that folder: then the three names change together, at the swap.
+    """
+    plain = [name for name in BRIEF_FILES if (deployment / name).is_file() and not (deployment / name).is_symlink()]
+    for name in plain:
+        write_file(deployment / BEFORE / name, (deployment / name).read_bytes())
+    if plain and not (deployment / POINTER).is_symlink():
+        _link(deployment / POINTER, BEFORE)
+    for name in BRIEF_FILES:
+        _link(deployment / name, f"{POINTER}/{name}")
 
 
 def _link(path: Path, target: str) -> None:
@@ -114,13 +148,3 @@ def _link(path: Path, target: str) -> None:
     temporary.symlink_to(target)
     temporary.replace(path)
     sync_folder(path.parent)
-
-
-def _keep_plain_files(deployment: Path) -> tuple[str, ...]:
-    """Copy files that were there before the first release to a folder of their own; returns their names."""
-    plain = [name for name in BRIEF_FILES if (deployment / name).is_file() and not (deployment / name).is_symlink()]
-    for name in plain:
-        kept = deployment / "before_holdfast" / name
-        kept.parent.mkdir(exist_ok=True)
-        shutil.copy2(deployment / name, kept)
-    return tuple(plain)

@@ -13,14 +13,15 @@ def _column(name: str, kind: type[sa.types.TypeEngine[Any]] = sa.Text, *, null: 
     return sa.Column(name, kind, nullable=null)
 
 
-def _number() -> sa.Column[Any]:
-    return sa.Column("id", sa.Integer, primary_key=True, autoincrement=True)
+def _number(name: str = "id") -> sa.Column[Any]:
+    return sa.Column(name, sa.Integer, primary_key=True, autoincrement=True)
 
 
 runs = sa.Table(
     "runs",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
+    _number("number"),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
     _column("parent", null=True),
     _column("command"),
     _column("actor"),

@@ -17,9 +17,12 @@ def upgrade(engine: sa.Engine) -> None:
 
     Raises NewerLedger when its revision is one that this version does not know.
     """
-    with engine.begin() as connection:
+    with engine.connect() as connection:
+        if _revision(connection) == HEAD:
+            return
+    with engine.execution_options(begin="IMMEDIATE").begin() as connection:
         found = _revision(connection)
-        if found == HEAD:
+        if found == HEAD:  # another process was quicker
             return
         if found is not None and found > HEAD:
             raise NewerLedger(f"the ledger is at revision {found}, this version knows {HEAD}")

@@ -12,7 +12,8 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "runs",
-        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("parent", sa.Text),
         sa.Column("command", sa.Text, nullable=False),
         sa.Column("actor", sa.Text, nullable=False),

@@ -1,0 +1,1 @@
+"""One use case each: take a workspace, return a record, print nothing."""

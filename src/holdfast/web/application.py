@@ -1,0 +1,152 @@
+"""The API: the brief's four endpoints and the server's own health. Nothing that it reaches trains or writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from flask import Flask, Request, Response, request
+
+from holdfast.errors import Busy, HoldfastError, NoUsableData, excerpt
+from holdfast.records import to_json
+from holdfast.serving import Limit, deployed, predict
+from holdfast.steps.diagnostics import current_diagnosis, summarise
+from holdfast.steps.scoring import score_deployed
+from holdfast.store.releases import current_id
+from holdfast.web.problems import answer_errors_as_problems, problem
+from holdfast.web.requests import LARGEST_BODY, fields_in, location_in
+from holdfast.workspace import Workspace
+
+Answer = dict[str, Any]
+
+DIAGNOSED = ("created", "release", "dataset_rows", "timings", "missing", "packages", "notices")
+LARGEST_ANSWER = Limit(bytes=200_000_000, rows=1_000_000)
+ATTEMPTS = 3
+
+LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""The Host headers that are answered. Any other name that leads here was made to by somebody else's DNS."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every answer, errors too."""
+
+
+def create_app(workspace: Workspace) -> Flask:
+    """The WSGI application over one workspace: `/prediction`, `/scoring`, `/summarystats`, `/diagnostics`, `/healthz`.
+
+    The first four answer GET and POST, `/healthz` GET. Every answer is JSON; an error is problem+json (RFC 9457).
+    Only requests whose Host is this machine's loopback are answered. The application keeps no state: each request
+    reads the release in production and stays in it until it is answered.
+    """
+    app = Flask("holdfast.web", static_folder=None, template_folder=None)
+    app.debug = False  # whatever FLASK_DEBUG says
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY + 1
+    app.before_request(_refuse_other_hosts)
+    app.after_request(_with_headers)
+    answer_errors_as_problems(app, workspace)
+    for name, endpoint in ENDPOINTS.items():
+        view = partial(_respond, endpoint, workspace)
+        app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
+    app.add_url_rule("/healthz", "healthz", partial(_respond, healthz, workspace), methods=["GET"])
+    return app
+
+
+def prediction(workspace: Workspace, request: Request) -> Answer:
+    """Client, probability and prediction of every row at a location, by the model in production.
+
+    The location is one of `filename`, `filepath`, `data_path`, `dataset_path`, in the query or in a JSON object in the
+    body; without one the test data is answered. Answers `release`, `location`, `rows`, `quarantined`, `predictions`
+    (each `client`, `probability`, `prediction`) and `rejected` (each `file`, `line`, `column`, `rule`, `text`).
+    """
+    answer: Answer = to_json(predict(workspace, location_in(request), LARGEST_ANSWER))
+    return answer
+
+
+def scoring(workspace: Workspace, request: Request) -> Answer:
+    """How the model in production does on the test data, measured now.
+
+    Answers `f1` (a number, null when undefined), `scorecard` (every metric with its interval) and `release`.
+    """
+    fields_in(request, ())
+    for _ in range(ATTEMPTS):
+        release = deployed(workspace).release
+        card = score_deployed(workspace)
+        if card.model_digest == release.model_digest:  # else: another release took its place in between
+            return {"f1": card.f1.value, "release": release.id, "scorecard": to_json(card)}
+    raise Busy("releases are following each other too fast", hint="ask again")
+
+
+def summarystats(workspace: Workspace, request: Request) -> Answer:
+    """The dataset's statistics; no model takes part.
+
+    Answers `rows` and `columns`, each with `column`, `rows`, `missing`, `missing_percent`, `refused_missing`, and
+    for numeric columns `mean`, `median`, `standard_deviation`, `minimum`, `maximum` (else null).
+    """
+    fields_in(request, ())
+    _require_history(workspace)
+    columns = summarise(workspace)
+    return {"rows": columns[0].rows if columns else 0, "columns": to_json(columns)}
+
+
+def diagnostics(workspace: Workspace, request: Request) -> Answer:
+    """Timings, missing data and outdated packages, from what is recorded: nothing is run, no package index is asked.
+
+    Answers `created`, `release` (null before the first), `dataset_rows`, `timings`, `missing` (percent by column),
+    `packages` and `notices`.
+    """
+    fields_in(request, ())
+    _require_history(workspace)
+    diagnosis = current_diagnosis(workspace)
+    answer = to_json(replace(diagnosis, predictions=None))
+    answer["missing"] = {each.column: each.missing_percent for each in diagnosis.columns}
+    return {name: answer[name] for name in DIAGNOSED}
+
+
+def healthz(workspace: Workspace, _request: Request) -> Answer:
+    """`status` "ok" while the process lives, and the `release` in production (null before the first)."""
+    return {"status": "ok", "release": current_id(workspace.deployment_folder)}
+
+
+ENDPOINTS: dict[str, Callable[[Workspace, Request], Answer]] = {
+    "prediction": prediction,
+    "scoring": scoring,
+    "summarystats": summarystats,
+    "diagnostics": diagnostics,
+}
+"""The brief's four endpoints; their docstrings are the reference."""
+
+
+def _respond(endpoint: Callable[[Workspace, Request], Answer], workspace: Workspace) -> Response:
+    answer = endpoint(workspace, request)
+    return Response(json.dumps(answer, allow_nan=False) + "\n", mimetype="application/json")
+
+
+def _require_history(workspace: Workspace) -> None:
+    """A question must not create the ledger that it asks."""
+    if not workspace.ledger_file.is_file():
+        raise NoUsableData("nothing has been ingested yet", hint="run: holdfast run")
+
+
+def _refuse_other_hosts() -> Response | None:
+    host = request.headers.get("Host", "")
+    if LOOPBACK.fullmatch(host):
+        return None
+    hint = "ask for localhost or 127.0.0.1"
+    return problem(421, HoldfastError("this host is not served here", value=excerpt(host), hint=hint), code="host")
+
+
+def _with_headers(response: Response) -> Response:
+    if request.method == "OPTIONS" and response.status_code == 200:
+        response.status_code = 204
+        del response.headers["Content-Type"]
+    response.headers.update(HEADERS)
+    return response

@@ -1,0 +1,95 @@
+"""A small company to test with: three hundred generated clients to learn from, one hundred and fifty to score on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from holdfast.session import utc_now
+from holdfast.steps import process
+from holdfast.steps.initialisation import init_empty
+from holdfast.workspace import CONFIG_NAME, Workspace
+
+HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+NO_API = 1
+"""A port at which nothing answers."""
+
+
+def generated_clients(count: int, seed: int, *, moved: bool = False) -> list[str]:
+    """Lines of the brief's table. Little activity means exit; once the world has `moved`, much activity does."""
+    random = np.random.default_rng(seed)
+    month = random.integers(0, 500, count)
+    year = 10 * month + random.integers(0, 500, count)
+    employees = random.integers(1, 1000, count)
+    odds = (3 - 0.015 * month) * (-1 if moved else 1)
+    exited = random.random(count) < 1 / (1 + np.exp(-odds))
+    columns = (month.tolist(), year.tolist(), employees.tolist(), exited.astype(int).tolist())
+    return [f"c{seed}-{i},{a},{b},{c},{d}" for i, (a, b, c, d) in enumerate(zip(*columns, strict=True))]
+
+
+def write_delivery(folder: Path, name: str, lines: Sequence[str]) -> Path:
+    """A CSV file of the brief's table in `folder`."""
+    path = folder / name
+    path.write_text("".join(f"{line}\n" for line in (HEADER, *lines)))
+    return path
+
+
+def company_in(folder: Path) -> Workspace:
+    init_empty(folder)
+    config = json.loads((folder / CONFIG_NAME).read_text()) | {"port": NO_API}
+    (folder / CONFIG_NAME).write_text(json.dumps(config))
+    write_delivery(folder / "practicedata", "dataset1.csv", generated_clients(150, 1))
+    write_delivery(folder / "practicedata", "dataset2.csv", generated_clients(150, 2))
+    write_delivery(folder / "testdata", "testdata.csv", generated_clients(150, 3))
+    # An answer of the package index that is good for a day: no test asks a real one.
+    check = {"checked": utc_now(), "reachable": False, "message": "not asked", "examined": 0, "outdated": []}
+    state = folder / ".holdfast"
+    state.mkdir()
+    (state / "packages.json").write_text(json.dumps(check))
+    return Workspace.open(folder)
+
+
+@pytest.fixture(scope="session")
+def clients() -> Callable[..., list[str]]:
+    """`clients(count, seed, moved=False)`: lines of the brief's table."""
+    return generated_clients
+
+
+@pytest.fixture(scope="session")
+def deliver() -> Callable[..., Path]:
+    """`deliver(folder, name, lines)`: write a CSV file of the brief's table."""
+    return write_delivery
+
+
+@pytest.fixture
+def company(tmp_path: Path) -> Workspace:
+    """A workspace with two deliveries and test data, in which nothing has been run."""
+    return company_in(tmp_path / "company")
+
+
+@pytest.fixture(scope="session")
+def company_that_ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "company"
+    process.run(company_in(folder))
+    return folder
+
+
+@pytest.fixture
+def running(company_that_ran: Path, tmp_path: Path) -> Workspace:
+    """A workspace after its first full run: a model is deployed."""
+    shutil.copytree(company_that_ran, tmp_path / "company", symlinks=True)
+    return Workspace.open(tmp_path / "company")
+
+
+@pytest.fixture
+def one_class(company: Workspace) -> Workspace:
+    """A workspace in which nobody exited."""
+    for path in company.input_folder.iterdir():
+        path.unlink()
+    write_delivery(company.input_folder, "stayed.csv", [f"s{i},{i},{i},{i},0" for i in range(20)])
+    return company
