@@ -227,10 +227,9 @@ def _bound(value: object, bound: str, column: str, kind: str) -> float | None:
         return None
     if kind == "category":
         raise ConfigurationError(f"a category has no {bound}", column=column)
-    finite = isinstance(value, int | float) and -sys.float_info.max <= value <= sys.float_info.max
-    if isinstance(value, bool) or not finite:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise ConfigurationError(f"{bound} must be a number, found {value!r:.40}", column=column)
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _target(data: object) -> Column:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import json
 import os
 import re
@@ -136,16 +137,15 @@ def _folder_of_url(value: str, key: str, config: str) -> Path:
     if scheme.lower() != "file" or not path.startswith("/") or re.search("[?#]|%00", path):
         message = f"'{key}' names a place that Holdfast cannot reach: {excerpt(value)}"
         raise ConfigurationError(message, file=config, column=key, hint="use a folder name or file:///absolute/path")
-    return Path(os.path.normpath(unquote(path)))
+    return Path(unquote(path))
 
 
 def _refuse_shared_folders(folders: dict[str, Path], config: str) -> None:
     """What Holdfast writes must not become what it reads, and a release must not lie among other files."""
-    for key, folder in folders.items():
-        for other in folders:
-            if other != key and folders[other] == folder and not {key, other} <= set(READ_ONLY_KEYS):
-                message = f"'{key}' and '{other}' are the same folder: {folder}"
-                raise ConfigurationError(message, file=config, column=key, hint="give each of them a folder of its own")
+    for (key, folder), (other, twin) in itertools.combinations(folders.items(), 2):
+        if folder == twin and not {key, other} <= set(READ_ONLY_KEYS):
+            message = f"'{key}' and '{other}' are the same folder: {folder}"
+            raise ConfigurationError(message, file=config, column=other, hint="give each of them a folder of its own")
 
 
 def _is_folder(path: Path) -> bool:

@@ -25,8 +25,7 @@ def model_of(coefficients: tuple[float, ...] = (-0.5, 0.25), intercept: float = 
         features=tuple(f"x{i}" for i in range(width)),
         intercept=intercept,
         coefficients=coefficients,
-        medians=(1.0,) * width,
-        reference=(2.0,) * width,
+        typical=(1.0,) * width,
         golden=(),
         rows=10,
         exited=4,
@@ -111,11 +110,11 @@ def test_hostile_json_is_refused(data: bytes) -> None:
     "changes",
     [
         {"coefficients": [1.0]},
-        {"medians": [1.0, 1.0, 1.0]},
-        {"reference": []},
+        {"typical": [1.0, 1.0, 1.0]},
+        {"typical": []},
         {"features": ["x0", "x1", "x2"]},
-        {"coefficients": [1e308, 1e308], "medians": [1e308, -1e308]},
-        {"coefficients": [1e308, 1e308], "medians": [10.0, 10.0]},
+        {"coefficients": [1e308, 1e308], "typical": [1e308, -1e308]},
+        {"coefficients": [1e308, 1e308], "typical": [10.0, 10.0]},
         {"golden": [{"values": [None], "probability": 0.5}]},
         {"coefficients": [10**400, 0.0]},
     ],
@@ -129,7 +128,7 @@ def test_a_well_sealed_file_that_makes_no_sense_is_refused(changes: dict[str, An
 
 def test_lists_of_different_lengths_are_refused_without_golden_rows_too() -> None:
     with pytest.raises(ModelFileDamaged):
-        parse_model(model_bytes(replace(MODEL, golden=(), medians=(1.0,))), "model.json")
+        parse_model(model_bytes(replace(MODEL, golden=(), typical=(1.0,))), "model.json")
 
 
 JSON = st.recursive(

@@ -47,11 +47,16 @@ def test_a_file_is_written_with_the_folders_above_it(tmp_path: Path) -> None:
 def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
-        temporary.write_bytes(b"half of the n")
-        raise RuntimeError
+
+    def failing() -> None:
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        failing()
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -66,7 +71,7 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -
 def test_what_a_killed_writer_left_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".file.tmp").write_bytes(b"left behind")
     write_file(tmp_path / "file", b"new")
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])
@@ -90,7 +95,7 @@ def test_a_failing_disk_leaves_the_old_file_and_is_told(
     assert caught.value.file == str(path)
     assert len(calls) == 1, "a failed fsync is not tried again: the kernel may have dropped the page"
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["file"]
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_file_where_a_folder_should_be_is_a_known_error(tmp_path: Path) -> None:
@@ -101,10 +106,10 @@ def test_a_file_where_a_folder_should_be_is_a_known_error(tmp_path: Path) -> Non
 
 
 def test_a_lock_is_held_by_one_at_a_time_and_then_free(tmp_path: Path) -> None:
-    with locked(tmp_path / "state" / "lock"):
-        with pytest.raises(Busy, match=f"process {os.getpid()}"), locked(tmp_path / "state" / "lock"):
-            pytest.fail("two hold the lock")
-    with locked(tmp_path / "state" / "lock"):
+    lock = tmp_path / "state" / "lock"
+    with locked(lock), pytest.raises(Busy, match=f"process {os.getpid()}"), locked(lock):
+        pytest.fail("two hold the lock")
+    with locked(lock):
         pass
 
 

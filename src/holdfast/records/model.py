@@ -17,14 +17,13 @@ class GoldenRow:
 class RiskModel:
     """What scores: log-odds of exit = intercept + sum of coefficient x value, as data only.
 
-    `medians` fill missing values; `reference` (training means) is where contributions are measured from.
+    `typical` holds the training medians: they stand in for missing values, and contributions are measured from them.
     """
 
     features: tuple[str, ...]
     intercept: float
     coefficients: tuple[float, ...]
-    medians: tuple[float, ...]
-    reference: tuple[float, ...]
+    typical: tuple[float, ...]
     golden: tuple[GoldenRow, ...]
     rows: int
     exited: int

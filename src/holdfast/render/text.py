@@ -240,7 +240,7 @@ def _assessment(record: Assessment, limit: int | None) -> Lines:
     for client in shown:
         table.add_row(str(client.rank), _safe(client.client), f"{client.probability:.1%}", *_reasons(client))
     yield table
-    yield "Beside each value: its contribution to the log-odds of exit, against the average client; + raises the risk."
+    yield "Beside each value: its contribution to the log-odds of exit, against a typical client; + raises the risk."
     yield f"the whole list: {', '.join(record.files)}"
     yield from (f"note: {notice}" for notice in record.notices)
 

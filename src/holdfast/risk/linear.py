@@ -26,8 +26,7 @@ class FittedLogistic:
 
     intercept: float
     coefficients: tuple[float, ...]
-    medians: tuple[float, ...]
-    reference: tuple[float, ...]
+    typical: tuple[float, ...]
     converged: bool
     pickled: bytes
 
@@ -46,7 +45,6 @@ def fit_logistic(values: Floats, exited: NDArray[np.int8], names: Sequence[str])
     frame = pd.DataFrame(values, columns=pd.Index(names))
     classifier = LogisticRegression(solver="liblinear", C=1.0, random_state=0, max_iter=100)
     estimator = classifier
-    medians = np.array([_median(column) for column in values.T])
     if np.isnan(values).any():
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
@@ -61,12 +59,10 @@ def fit_logistic(values: Floats, exited: NDArray[np.int8], names: Sequence[str])
         raise CandidateRefused(
             "training gave a coefficient that is not a finite number", hint="look for extreme values"
         )
-    filled = np.where(np.isnan(values), medians, values)
     return FittedLogistic(
         intercept=float(classifier.intercept_[0]),
         coefficients=tuple(float(c) for c in coefficients),
-        medians=tuple(float(m) for m in medians),
-        reference=tuple(float(m) for m in filled.mean(axis=0)),
+        typical=tuple(_median(column) for column in values.T),
         converged=not any(issubclass(w.category, ConvergenceWarning) for w in caught),
         pickled=pickle.dumps(estimator),
     )
@@ -79,7 +75,7 @@ def _median(column: Floats) -> float:
 
 def log_odds(model: RiskModel, values: Floats) -> Floats:
     """The log-odds of exit (n,) for `values` (n, k) in the order of `model.features`; NaN means missing."""
-    filled = np.where(np.isnan(values), np.array(model.medians), values)
+    filled = np.where(np.isnan(values), np.array(model.typical), values)
     result: Floats = model.intercept + filled @ np.array(model.coefficients)
     return result
 
@@ -96,10 +92,10 @@ def probability(log_odds: Floats) -> Floats:
 
 
 def contributions(model: RiskModel, values: Floats) -> tuple[float, Floats]:
-    """The log-odds at the reference, and per row and feature (n, k) coefficient x (value - reference).
+    """The log-odds of a typical client, and per row and feature (n, k) coefficient x (value - typical value).
 
-    Their sum is the row's log-odds exactly, up to rounding.
+    Their sum is the row's log-odds exactly, up to rounding. A missing value contributes 0.
     """
-    filled = np.where(np.isnan(values), np.array(model.medians), values)
-    coefficients, reference = np.array(model.coefficients), np.array(model.reference)
-    return float(model.intercept + reference @ coefficients), (filled - reference) * coefficients
+    coefficients, typical = np.array(model.coefficients), np.array(model.typical)
+    filled = np.where(np.isnan(values), typical, values)
+    return float(model.intercept + typical @ coefficients), (filled - typical) * coefficients

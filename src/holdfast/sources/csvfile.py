@@ -101,20 +101,21 @@ class CsvFile:
             message = "the first line is not CSV" if self._lines.text.strip() else "there is no line with column names"
             hint = "the first line has to name the columns, separated by commas"
             raise FileRefused(message, file=self.name, row=self._lines.first, value=self._lines.text, hint=hint)
-        return record.fields
+        return list(record.fields)
 
     def _split(self, block: bytes) -> ParsedBatch | None:
-        """The rows of `block`, if every line of it is one record, whatever its number of fields."""
+        """The rows of `block`, if every line of it is one record, of the right number of fields or not."""
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self.examination.newline)) + 1
         if not len(ends) or ends[-1] != len(block) or np.diff(ends, prepend=0).max() > LONGEST_FIELD:
             return None
-        # Arrow drops a byte order mark, and takes an empty line for a row where there is one column only.
-        if block.startswith(codecs.BOM_UTF8) or len(self._header) == 1:
+        # Arrow would drop a byte order mark, and end a line at a carriage return too.
+        stray_return = self.examination.newline == "\n" and block.count(b"\r") != block.count(b"\r\n")
+        if stray_return or block.startswith(codecs.BOM_UTF8):
             return None
         if b'"' in block and not ONE_RECORD_A_LINE.fullmatch(block):
             return None
         table, misfits = _split_fields(block, len(self._header), list(self._places.values()))
-        if table.num_rows + len(misfits) != len(ends):
+        if table.num_rows + len(misfits) != len(ends):  # there are empty lines
             return None
         before = self._lines.count
         fits = np.ones(len(ends), dtype=bool)
@@ -125,9 +126,9 @@ class CsvFile:
             return block[ends[line - 1] if line else 0 : ends[line]].decode()
 
         records = [_Record(before + line + 1, text(line)) for line in misfits]
-        rejected = [self._misfit(r, n) for r, n in zip(records, misfits.values(), strict=True) if r.text.strip("\r\n")]
+        rejected = [self._misfit(*misfit) for misfit in zip(records, misfits.values(), strict=True)]
         self._lines.take(block, len(ends))
-        self.rows += len(places) + len(rejected)
+        self.rows += len(ends)
         self._fitting += len(places)
         texts = [column.combine_chunks() for column in table.columns]
         return self._cast(texts, places + before + 1, lambda row: text(places[row]), rejected)
@@ -267,7 +268,7 @@ def _split_fields(block: bytes, fields: int, wanted: Sequence[int]) -> tuple[pa.
     table = arrow_csv.read_csv(
         pa.BufferReader(block),
         read_options=arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1, use_threads=False),
-        parse_options=arrow_csv.ParseOptions(ignore_empty_lines=False, invalid_row_handler=leave_out),
+        parse_options=arrow_csv.ParseOptions(invalid_row_handler=leave_out),
         convert_options=arrow_csv.ConvertOptions(
             include_columns=[str(place) for place in wanted],
             column_types=dict.fromkeys(names, pa.string()),

@@ -184,13 +184,13 @@ def examine(stream: BinaryIO, name: str) -> Examination:
 def _refuse_what_is_not_csv(beginning: bytes, name: str) -> None:
     if beginning.startswith(UTF16_MARKS):
         raise FileRefused("this is UTF-16 text", file=name, hint="save it as CSV UTF-8, then deliver it again")
-    if b"\0" in beginning[:4] and len(beginning) > 1:
-        raise FileRefused("this looks like UTF-16 or binary data", file=name, hint="save it as CSV UTF-8")
-    start = b"".join(beginning[:80].removeprefix(codecs.BOM_UTF8).split())
+    start = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
     for mark, what in KNOWN_BEGINNINGS:
-        if start.startswith(mark):
+        if start.startswith(mark) or b"".join(start[:40].split()).startswith(mark):
             shown = excerpt(start[:8].decode("latin-1"))
             raise FileRefused(f"not CSV: begins with '{shown}', {what}", file=name, hint="export it as CSV UTF-8")
+    if b"\0" in beginning[:4] and len(beginning) > 1:
+        raise FileRefused("this looks like UTF-16 or binary data", file=name, hint="save it as CSV UTF-8")
 
 
 def _refuse_encoding(error: UnicodeDecodeError, bytes_read: int, lines_before: int, name: str) -> NoReturn:

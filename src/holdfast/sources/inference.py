@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from holdfast.errors import FileRefused, UsageError, nearest
-from holdfast.schema import ROWS_AS_CLIENTS, Column, Schema
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from holdfast.errors import FileRefused, UsageError, excerpt, nearest
+from holdfast.schema import ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
 from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, NUMBER
+from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import examine, open_regular
+from holdfast.sources.header import OTHER_DELIMITERS
+from holdfast.sources.lines import Lines
 
 MOST_CATEGORIES = 1_000
-TARGET_NAMES = (
-    "exited",
-    "churn",
-    "churned",
-    "attrition",
-    "left",
-    "leaves",
-    "cancelled",
-    "canceled",
-    "closed",
-)
-CLIENT_NAMES = (
-    "corporation",
-    "client",
-    "customer",
-    "company",
-    "account",
-    "clientnum",
-    "id",
-    "user",
-    "member",
-)
+MOST_VALUES = 10_000
+"""As many different values of a column are counted; whether they repeat has shown itself by then."""
+
+ANSWER_NAMES = ("exited", "churn", "churned", "attrition")
+TARGET_NAMES = (*ANSWER_NAMES, "left", "leaves", "cancelled", "canceled", "closed")
+CLIENT_NAMES = ("corporation", "client", "customer", "company", "account", "user", "member")
+ID_NAMES = ("id", "clientnum", "clientid", "customerid", "companyid", "accountid", "userid", "memberid")
 VALUE_NAMES = ("contract_value", "annual_value", "revenue", "annual_revenue", "contract_amount", "arr", "mrr")
 TIME_NAMES = ("date", "snapshot", "month", "period", "day")
 EXITED_LABELS = (
@@ -77,20 +68,27 @@ class Look:
     numbers: bool = True
     dates: bool = True
     values: Counter[str] = field(default_factory=Counter)
-    many: bool = False
+    counted: int = 0
 
-    def add(self, cell: str) -> None:
-        """Look at one more cell."""
-        self.cells += 1
-        text = cell.strip(BLANKS)
-        if text in MISSING:
-            self.missing += 1
-            return
-        self.integers = self.integers and bool(re.match(INTEGER, text))
-        self.numbers = self.numbers and bool(re.match(NUMBER, text))
-        self.dates = self.dates and bool(re.match(DATE, text))
-        self.values[cell] += 1
-        self.many = self.many or len(self.values) > MOST_CATEGORIES
+    def add(self, cells: pa.StringArray) -> None:
+        """Look at some more cells."""
+        trimmed = pc.utf8_trim(cells.fill_null(""), characters=BLANKS)
+        present = trimmed.filter(pc.invert(pc.is_in(trimmed, value_set=pa.array(MISSING))))
+        counts = pc.value_counts(present)
+        values = counts.field("values")
+        self.cells += len(cells)
+        self.missing += len(cells) - len(present)
+        self.integers = self.integers and _all_match(values, INTEGER)
+        self.numbers = self.numbers and _all_match(values, NUMBER)
+        self.dates = self.dates and _all_match(values, DATE)
+        if len(self.values) < MOST_VALUES:
+            self.values.update(dict(zip(values.to_pylist(), counts.field("counts").to_pylist(), strict=True)))
+            self.counted = self.cells
+
+    @property
+    def many(self) -> bool:
+        """True if there are more values than a category has."""
+        return len(self.values) > MOST_CATEGORIES
 
     @property
     def type(self) -> str:
@@ -102,88 +100,134 @@ class Look:
     @property
     def looks_unique(self) -> bool:
         """True if (nearly) every cell is another one, as ids are."""
-        return len(self.values) >= 0.95 * self.cells > 0
+        return len(self.values) >= 0.95 * self.counted > 0
 
 
 def infer_schema(path: Path, roles: Roles) -> tuple[Schema, tuple[str, ...]]:
     """The schema of the table at `path`, and notices about what was guessed or left out.
 
     Raises FileRefused when the file is no table, UsageError when no target can be found or a named column is not
-    there.
+    there or not what it is named for, ConfigurationError when two columns have the same name but for case.
     """
-    looks = {look.name: look for look in _look_at(path)}
-    for column in (roles.client, roles.target, roles.time, roles.value):
-        if column is not None and column not in looks:
-            close = nearest(column, looks)
-            hint = f"did you mean '{close}'?" if close else f"found: {', '.join(looks)}"
-            raise UsageError("this file has no such column", file=path.name, column=column, hint=hint)
-    notices: list[str] = []
+    with open_regular(path) as stream:
+        looks, notices = _look_at(stream, path.name)
+    _check_roles(looks, roles, path.name)
     target = _target(looks, roles.target, path.name, notices)
     rest = {name: look for name, look in looks.items() if name != target.name}
-    time = roles.time or next((n for n, look in rest.items() if look.type == "date" and _like(n, TIME_NAMES)), None)
-    client = _client(rest, roles.client, dated=time is not None)
+    time = roles.time or next((name for name, look in rest.items() if _is_time(look)), None)
+    value = roles.value or next((n for n, look in rest.items() if look.numbers and n.casefold() in VALUE_NAMES), None)
+    others = {name: look for name, look in rest.items() if name not in {time, value}}
+    client = roles.client or _client(others, dated=time is not None)
     if client is None:
         notices.append("no column looks like a client id: every row counts as a client of its own (--client names one)")
-    value = roles.value or next((n for n, look in rest.items() if look.numbers and n.casefold() in VALUE_NAMES), None)
     columns = [Column(name=client or ROWS_AS_CLIENTS, role="client", type="text")]
     columns += [Column(name=time, role="time", type="date")] if time else []
     columns += [Column(name=value, role="value", type="number", missing_allowed=True)] if value else []
-    columns += [_feature(look, notices) for name, look in rest.items() if name not in {client, time, value}]
-    return Schema(columns=(*columns, target), client_in_file=client is not None), tuple(notices)
+    columns += [_feature(look, notices) for name, look in others.items() if name != client]
+    if not any(column.role == "feature" for column in columns):
+        raise UsageError("no column is left to learn from", file=path.name, hint="; ".join(notices) or None)
+    schema = Schema(columns=(*columns, target), client_in_file=client is not None)
+    # What is returned is what config.json can say.
+    return schema_from_json(schema_to_json(schema)), tuple(notices)
 
 
-def _look_at(path: Path) -> list[Look]:
-    with open_regular(path) as stream:
-        examine(stream, path.name)
-        reader = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
-        header = next(reader)
-        if len(header) < 2:
-            raise FileRefused(
-                "only one column", file=path.name, row=1, hint="the fields have to be separated by commas"
-            )
-        looks = [Look(name) for name in header]
-        try:
-            for row in reader:
-                if len(row) == len(looks):
-                    for look, cell in zip(looks, row, strict=True):
-                        look.add(cell)
-        except csv.Error as error:
-            raise FileRefused(f"not CSV: {error}", file=path.name, row=reader.line_num) from None
-    return looks
+def _look_at(stream: BinaryIO, name: str) -> tuple[dict[str, Look], list[str]]:
+    """Every column of the table, read as ingestion will read it, and what the reading left out."""
+    header = _header(stream, name)
+    named = [column for column in header if column]
+    notices = [f"{len(header) - len(named)} columns without a name are left out"] if len(named) < len(header) else []
+    columns = tuple(Column(name=column, role="ignored", type="text", missing_allowed=True) for column in named)
+    file = CsvFile(stream, Schema(columns=columns), name)
+    looks = {column: Look(column) for column in named}
+    rejected = 0
+    for parsed in file:
+        rejected += len(parsed.rejected)
+        for look in looks.values():
+            look.add(parsed.rows.column(look.name))
+    if rejected:
+        notices.append(f"{rejected:,} of {file.rows:,} rows cannot be read: ingestion will quarantine them")
+    return looks, notices
+
+
+def _header(stream: BinaryIO, name: str) -> list[str]:
+    lines = Lines(stream, name, examine(stream, name).newline)
+    try:
+        header = next((fields for fields in csv.reader(lines, strict=True) if fields), [])
+    except csv.Error as error:
+        raise FileRefused(f"the first line is not CSV: {error}", file=name, row=1) from None
+    if len(header) < 2:
+        word = next((word for mark, word in OTHER_DELIMITERS.items() if mark in "".join(header)), None)
+        hint = f"the fields look separated by {word}; save the file with commas" if word else "a table has several"
+        raise FileRefused("only one column", file=name, row=1, value="".join(header), hint=hint)
+    stream.seek(0)
+    return header
+
+
+def _check_roles(looks: dict[str, Look], roles: Roles, file: str) -> None:
+    given = [column for column in asdict(roles).values() if column is not None]
+    for column in given:
+        if column not in looks:
+            close = nearest(column, looks)
+            hint = f"did you mean '{excerpt(close)}'?" if close else f"found: {', '.join(map(excerpt, looks))}"
+            raise UsageError("this file has no such column", file=file, column=column, hint=hint)
+        if given.count(column) > 1:
+            raise UsageError("this column is named for two roles", file=file, column=column)
+    if roles.time and looks[roles.time].type != "date":
+        raise UsageError("the time column does not hold dates like 2026-01-31", file=file, column=roles.time)
+    if roles.value and not looks[roles.value].numbers:
+        raise UsageError("the value column does not hold numbers", file=file, column=roles.value)
+
+
+def _is_time(look: Look) -> bool:
+    return look.type == "date" and look.missing == 0 and _like(look.name, TIME_NAMES)
 
 
 def _target(looks: dict[str, Look], named: str | None, file: str, notices: list[str]) -> Column:
-    candidates = (
-        [named] if named else [n for n, look in looks.items() if _like(n, TARGET_NAMES) and len(look.values) == 2]
-    )
+    labels = {name: _labels(look) for name, look in looks.items()}
+    candidates = [named] if named else [n for n in looks if _like(n, TARGET_NAMES) and len(labels[n]) == 2]
     if not candidates:
         hint = "name it: --target COLUMN (a column that says whether the client exited, with two values)"
         raise UsageError("no column looks like the target", file=file, hint=hint)
     name = candidates[0]
-    values = [value.strip(BLANKS) for value, _ in looks[name].values.most_common()]
-    if len(values) != 2:
-        raise UsageError(f"the target needs two values, found {len(values)}", file=file, column=name)
-    exited = next((v for v in values if v.casefold().split()[0] in EXITED_LABELS), None)
+    if len(labels[name]) != 2:
+        raise UsageError(f"the target needs two values, found {len(labels[name])}", file=file, column=name)
+    exited = next((label for label in labels[name] if label.casefold().partition(" ")[0] in EXITED_LABELS), None)
     if exited is None:
-        exited = values[1]
+        exited = labels[name][1]
         notices.append(f"'{name}': '{exited}', the rarer value, is taken to mean that the client exited")
-    stayed = next(value for value in values if value != exited)
-    return Column(
-        name=name,
-        role="target",
-        type="label",
-        missing_allowed=True,
-        exited=exited.removesuffix(".0"),
-        stayed=stayed.removesuffix(".0"),
-    )
+    elif not _like(name, TARGET_NAMES):
+        notices.append(f"'{name}': '{exited}' is taken to mean that the client exited")
+    stayed = next(label for label in labels[name] if label != exited)
+    return Column(name=name, role="target", type="label", missing_allowed=True, exited=exited, stayed=stayed)
 
 
-def _client(looks: dict[str, Look], named: str | None, *, dated: bool) -> str | None:
-    """The first column that is named like an id and tells rows apart (or clients, where rows are dated)."""
-    if named:
-        return named
-    likely = (n for n, look in looks.items() if _like(n, CLIENT_NAMES) and (look.looks_unique or (dated and look.many)))
-    return next(likely, None)
+def _labels(look: Look) -> list[str]:
+    """The values of a column that may be the target, the most frequent first; 1.0 is 1."""
+    counts: Counter[str] = Counter()
+    for value, count in look.values.items():
+        counts[re.sub(r"^(-?[0-9]+)\.0$", r"\1", value)] += count
+    return [label for label, _ in counts.most_common()]
+
+
+def _client(looks: dict[str, Look], *, dated: bool) -> str | None:
+    """The first column that is named as an id, or else one that may be an id and tells the rows apart.
+
+    Where rows are dated an id repeats, so having many values is enough.
+    """
+    likely = [
+        look
+        for name, look in looks.items()
+        if _like(name, CLIENT_NAMES + ID_NAMES) and look.type in {"integer", "category"} and len(look.values) > 2
+    ]
+    named = (look.name for look in likely if _is_id(look.name))
+    telling = (look.name for look in likely if look.looks_unique or (dated and look.many))
+    return next(named, None) or next(telling, None)
+
+
+def _is_id(name: str) -> bool:
+    """True for id, client, corporation, clientnum, customer_id, but not for plan_id or customer_age."""
+    alone = name.casefold() in {"client", "corporation", *ID_NAMES}
+    return alone or (_like(name, ID_NAMES) and _like(name, CLIENT_NAMES))
 
 
 def _feature(look: Look, notices: list[str]) -> Column:
@@ -191,6 +235,8 @@ def _feature(look: Look, notices: list[str]) -> Column:
     why = ""
     if len(look.values) < 2:
         why = "it always holds the same"
+    elif _like(look.name, ANSWER_NAMES):
+        why = "by its name it may tell the answer"
     elif kind == "date":
         why = "it is a second date"
     elif kind == "category" and (look.many or look.looks_unique):
@@ -210,3 +256,7 @@ def _like(name: str, words: tuple[str, ...]) -> bool:
     """True if one of the words of a column's name is among `words`: customerID, Client-No and churn_flag are."""
     split = re.findall(r"[A-Z]{2,}(?![a-z])|[A-Z]?[a-z]+|[A-Z]+", name)
     return any(part.casefold() in words for part in [name, *split])
+
+
+def _all_match(texts: pa.StringArray, pattern: str) -> bool:
+    return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())

@@ -6,12 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 
 from holdfast.records import RejectedRow
 from holdfast.schema import Schema
+from holdfast.sources.casting import ARROW_TYPES
 from holdfast.sources.csvfile import LINE, CsvFile
 from holdfast.sources.files import open_regular
 
@@ -29,23 +29,18 @@ class TableRead:
 
 def read_files(paths: Iterable[Path], schema: Schema) -> TableRead:
     """Every accepted row of the files at `paths`; raises FileRefused for a file that cannot be taken."""
-    return read_streams(((path.name, open_regular(path)) for path in paths), schema, target_required=True)
-
-
-def read_streams(streams: Iterable[tuple[str, BinaryIO]], schema: Schema, *, target_required: bool) -> TableRead:
-    """Like `read_files`, for streams that are open already; each is closed after it was read."""
     batches: list[pa.RecordBatch] = []
     rejected: list[RejectedRow] = []
     notices: list[str] = []
     names: list[str] = []
     digests: list[str] = []
-    for name, stream in streams:
-        with stream:
-            file = CsvFile(stream, schema, name, target_required=target_required)
+    for path in paths:
+        with open_regular(path) as stream:
+            file = CsvFile(stream, schema, path.name)
             for parsed in file:
                 batches.append(parsed.rows)
                 rejected += parsed.rejected
-        names.append(name)
+        names.append(path.name)
         notices += file.notices
         digests.append(file.examination.digest)
     return TableRead(
@@ -59,8 +54,6 @@ def read_streams(streams: Iterable[tuple[str, BinaryIO]], schema: Schema, *, tar
 
 def empty_table(schema: Schema) -> pa.Table:
     """No rows, the schema's columns."""
-    from holdfast.sources.casting import ARROW_TYPES
-
     return pa.table({column.name: pa.array([], ARROW_TYPES[column.type]) for column in schema.columns})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,7 +29,12 @@ from holdfast.store import migrations
 from holdfast.store.tables import assessments, decisions, deliveries, models, releases, runs, scores
 
 Row = sa.Row[Any]
+PRIMARY = 0xFF
+"""The part of SQLite's error codes that says what went wrong; the rest says where."""
 UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+LONGEST_WAIT = 10
+"""Seconds that a command waits for another one to finish writing."""
+A_MOMENT = 0.02
 
 
 class Ledger:
@@ -245,17 +251,30 @@ class Ledger:
             hint = "use the Holdfast version that wrote it, or a newer one"
             raise ConfigurationError(str(newer), file=str(self._file), hint=hint) from None
         except sa.exc.DBAPIError as error:
-            code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF  # the rest of the code says more than we need
+            code = getattr(error.orig, "sqlite_errorcode", 0) & PRIMARY
             kind = CannotWrite if code in UNWRITABLE else InputOutputError
             raise kind(f"the ledger: {error.orig}", file=str(self._file)) from error
 
 
 def _make_durable(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # `_begin` begins: Python would leave CREATE TABLE outside the transaction
-    cursor = connection.cursor()
-    for pragma in ("busy_timeout = 10000", "journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    for pragma in (f"busy_timeout = {1000 * LONGEST_WAIT}", "synchronous = FULL", "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    _let_readers_read(connection)
+
+
+def _let_readers_read(connection: Any) -> None:
+    """Change to write-ahead logging, which SQLite does not wait for when many open a new file at once."""
+    give_up = time.monotonic() + LONGEST_WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(A_MOMENT)
+        else:
+            return
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -66,12 +66,12 @@ def read_model(path: Path) -> RiskModel:
 
 
 def _fits_together(model: RiskModel) -> bool:
-    return len(model.features) == len(model.coefficients) == len(model.medians) == len(model.reference)
+    return len(model.features) == len(model.coefficients) == len(model.typical)
 
 
 def _still_gives(model: RiskModel, row: GoldenRow) -> bool:
-    columns = zip(model.coefficients, row.values, model.medians, strict=True)
-    terms = [c * (median if value is None else value) for c, value, median in columns] + [model.intercept]
+    columns = zip(model.coefficients, row.values, model.typical, strict=True)
+    terms = [c * (typical if value is None else value) for c, value, typical in columns] + [model.intercept]
     log_odds = math.fsum(terms)
     probability = 1 / (1 + math.exp(-log_odds)) if log_odds > -700 else 0.0
     size = math.fsum(map(abs, terms))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from flask import Request
@@ -16,6 +16,7 @@ LOCATION_FIELDS = ("filename", "filepath", "data_path", "dataset_path")
 
 LARGEST_BODY = 64 << 10
 """Bytes. A location needs far less."""
+
 
 def location_in(request: Request) -> str | None:
     """The file location that a request names, or None when it names none.
@@ -38,7 +39,7 @@ def fields_in(request: Request, known: Sequence[str]) -> list[tuple[str, Any]]:
     Raises UsageError for a field that is not `known` and for a body that is not one strict JSON object;
     UnsupportedMediaType for a body that is not declared as JSON; RequestEntityTooLarge above LARGEST_BODY.
     """
-    fields = [*request.args.items(multi=True), *_body(request).items()]
+    fields = [*_query(request), *_body(request).items()]
     for name, _ in fields:
         if name not in known:
             raise UsageError("unknown field", column=excerpt(name), hint=_what_is_known(name, known))
@@ -71,6 +72,13 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise UsageError("the body is not a JSON object", hint='like {"filename": "testdata.csv"}')
     return data
+
+
+def _query(request: Request) -> Iterable[tuple[str, str]]:
+    try:
+        return request.args.items(multi=True)
+    except UnicodeDecodeError:
+        raise UsageError("the query is not UTF-8 text") from None
 
 
 def _body(request: Request) -> dict[str, Any]:

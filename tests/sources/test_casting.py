@@ -1,0 +1,257 @@
+"""Text to values: exact, by the schema's rules alone, with every refused cell accounted for."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.schema import Column, Type
+from holdfast.sources.casting import ARROW_TYPES, MISSING, CastColumn, cast
+
+Role = Literal["client", "target", "feature", "ignored"]
+TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
+NUMBERLIKE = st.text("0123456789+-.eE_ \t,x٣NaA", max_size=8)
+ANY_CELL = st.one_of(TEXT, NUMBERLIKE, st.sampled_from(MISSING), st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}.?\Z"))
+
+
+def column(kind: Type, role: Role = "feature", **rules: Any) -> Column:
+    return Column(name="column", role=role, type=kind, **rules)
+
+
+COLUMNS = (
+    column("integer", minimum=0),
+    column("integer", missing_allowed=True),
+    column("number", minimum=-1.5, maximum=1e9),
+    column("category", missing_allowed=True),
+    column("date"),
+    column("text", "client"),
+    column("text", "ignored", missing_allowed=True),
+    column("label", "target", missing_allowed=True),
+)
+
+
+def result(cells: Sequence[str], of: Column) -> CastColumn:
+    return cast(pa.array(list(cells), pa.string()), of)
+
+
+def values(cells: Sequence[str], of: Column) -> list[Any]:
+    answer: list[Any] = result(cells, of).values.to_pylist()
+    return answer
+
+
+def rule(cell: str, of: Column) -> str | None:
+    """The first rule that the cell breaks."""
+    return next((name for name, mask in result([cell], of).broken if mask[0]), None)
+
+
+# ---- every column
+
+
+@given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
+def test_every_cell_becomes_a_value_or_is_missing_or_breaks_a_rule(cells: list[str], of: Column) -> None:
+    answer = result(cells, of)
+    assert answer.values.type == ARROW_TYPES[of.type]
+    assert len(answer.values) == len(cells)
+    broken = np.logical_or.reduce([np.zeros(len(cells), bool), *(mask for _, mask in answer.broken)])
+    for cell, value, refused in zip(cells, answer.values.to_pylist(), broken.tolist(), strict=True):
+        blank = cell.strip(" \t") in MISSING or cell == ""
+        assert refused or value is not None or (of.missing_allowed and blank)
+
+
+@given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
+def test_a_cell_is_read_the_same_whatever_stands_around_it(cells: list[str], of: Column) -> None:
+    assert values(cells, of) == [values([cell], of)[0] for cell in cells]
+
+
+@pytest.mark.parametrize("of", COLUMNS, ids=lambda of: f"{of.role}-{of.type}")
+def test_no_cells_give_no_values(of: Column) -> None:
+    assert values([], of) == []
+
+
+@pytest.mark.parametrize("cell", MISSING)
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_a_missing_number_is_missing_where_that_is_allowed(cell: str, kind: Type) -> None:
+    assert (rule(cell, column(kind, missing_allowed=True)), values([cell], column(kind, missing_allowed=True))) == (
+        None,
+        [None],
+    )
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "NaN", "  "])
+@pytest.mark.parametrize("kind", ["integer", "number", "date"])
+def test_a_missing_value_is_refused_as_missing_where_it_is_not_allowed(cell: str, kind: Type) -> None:
+    assert rule(cell, column(kind)) == "missing"
+
+
+# ---- whole numbers
+
+
+@given(st.integers(-(10**18) + 1, 10**18 - 1))
+def test_a_whole_number_is_kept_exactly(number: int) -> None:
+    assert values([str(number), f"+{abs(number)}", f"{number}.000"], column("integer")) == [number, abs(number), number]
+
+
+def test_whole_numbers_beyond_what_a_float_holds_are_kept_exactly() -> None:
+    assert values([str(2**53 + 1), "0" * 10 + "12", " 7\t"], column("integer")) == [2**53 + 1, 12, 7]
+
+
+@given(NUMBERLIKE)
+def test_a_whole_number_is_an_optional_sign_and_at_most_18_digits(cell: str) -> None:
+    plain = re.fullmatch(r"([+-]?[0-9]{1,18})(?:\.0+)?", cell.strip(" \t"), re.ASCII)
+    assert values([cell], column("integer", missing_allowed=True)) == [int(plain[1]) if plain else None]
+
+
+@pytest.mark.parametrize(
+    "cell", ["1.5", "0x10", "1_000", "1,000", "\u0661\u0662", "1e5", "seven", "9" * 19, "9" * 5000, "--1", "inf"]
+)
+def test_what_is_no_whole_number_is_refused(cell: str) -> None:
+    assert rule(cell, column("integer")) == "not a whole number"
+
+
+# ---- numbers
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_is_kept_exactly(number: float) -> None:
+    (value,) = values([repr(number)], column("number"))
+    assert value == number
+    assert math.copysign(1, value) == math.copysign(1, number)
+
+
+@pytest.mark.parametrize(
+    "cell", ["inf", "-Infinity", "0x10", "1_000", "1.024,5", "1,5", "\u0661.\u0665", "1e", "e5", ".", "+-1"]
+)
+def test_what_is_no_number_is_refused(cell: str) -> None:
+    assert rule(cell, column("number")) == "not a number"
+
+
+@pytest.mark.parametrize("cell", ["1e400", "-1e400", "9" * 5000])
+def test_a_number_that_overflows_is_not_finite(cell: str) -> None:
+    assert rule(cell, column("number")) == "not a finite number"
+
+
+@pytest.mark.parametrize(("cell", "number"), [("+1.5", 1.5), (".5", 0.5), ("5.", 5.0), ("1E+05", 1e5), ("1e-400", 0.0)])
+def test_a_number_may_be_written_in_the_usual_ways(cell: str, number: float) -> None:
+    assert values([cell], column("number")) == [number]
+
+
+# ---- bounds
+
+
+@pytest.mark.parametrize("kind", ["integer", "number"])
+def test_bounds_include_themselves_and_are_shown_as_they_were_written(kind: Type) -> None:
+    bounded = column(kind, minimum=0, maximum=123456789)
+    assert [rule(cell, bounded) for cell in ("0", "123456789")] == [None, None]
+    assert rule("-1", bounded) == "below the minimum 0"
+    assert rule("123456790", bounded) == "above the maximum 123456789"
+
+
+@given(st.integers(-(10**18) + 1, 10**18 - 1), st.one_of(st.integers(), st.floats(-1e300, 1e300)))
+def test_whole_numbers_are_compared_with_their_bounds_exactly(number: int, bound: float) -> None:
+    assert (rule(str(number), column("integer", minimum=bound)) is None) == (number >= bound)
+    assert (rule(str(number), column("integer", maximum=bound)) is None) == (number <= bound)
+
+
+def test_a_value_out_of_bounds_is_not_kept() -> None:
+    assert values(["-1", "1"], column("integer", minimum=0)) == [None, 1]
+
+
+# ---- dates
+
+
+@given(st.dates(datetime.date(1000, 1, 1)))
+def test_a_date_is_kept(day: datetime.date) -> None:
+    cells = [day.isoformat(), f" {day} ", f"{day}T23:59:59.999Z", f"{day} 00:00", f"{day}T12:30:00+00:00"]
+    assert values(cells, column("date")) == [day] * 5
+
+
+@given(st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z"))
+def test_a_date_is_one_of_the_calendar(cell: str) -> None:
+    try:
+        day: datetime.date | None = datetime.date.fromisoformat(cell)
+    except ValueError:
+        day = None
+    assert values([cell], column("date")) == [day if cell >= "1000" and cell.isascii() else None]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["2026-02-30", "2025-02-29", "2026-13-01", "31.01.2026", "01/31/2026", "2026-1-3", "20260131", "2026-01-31 25:00",
+     "2026-01-31T10:00:00+02:00", "2026-01-31 ...", "0000-01-01", "20260-01-01"],
+)  # fmt: skip
+def test_what_is_no_date_is_refused(cell: str) -> None:
+    assert rule(cell, column("date")) == "not a date like 2026-01-31"
+
+
+# ---- labels
+
+
+def label(exited: str = "1", stayed: str = "0") -> Column:
+    return column("label", "target", missing_allowed=True, exited=exited, stayed=stayed)
+
+
+@pytest.mark.parametrize(
+    ("cell", "value"), [("1", 1), ("0", 0), ("1.0", 1), ("0.0", 0), (" 1 ", 1), ("", None), ("NA", None)]
+)
+def test_a_label_is_one_of_the_two_or_missing(cell: str, value: int | None) -> None:
+    assert (rule(cell, label()), values([cell], label())) == (None, [value])
+
+
+@pytest.mark.parametrize("cell", ["yes", "0.7", "2", "-1", "1.5", "TRUE", "10", "01"])
+def test_any_other_label_is_refused(cell: str) -> None:
+    assert rule(cell, label()) == "not 0 or 1"
+
+
+def test_labels_may_be_words_and_keep_their_case() -> None:
+    assert values(["Yes", "No", "yes", "1"], label("Yes", "No")) == [1, 0, None, None]
+    assert rule("yes", label("Yes", "No")) == "not No or Yes"
+
+
+def test_a_label_may_be_spelt_like_a_missing_value() -> None:
+    assert values(["None", "Churned", ""], label("Churned", "None")) == [0, 1, None]
+
+
+def test_a_negative_label_may_come_as_a_decimal_too() -> None:
+    assert values(["-1.0", "1.0", "-1"], label("1", "-1")) == [0, 1, 0]
+
+
+# ---- texts
+
+
+@pytest.mark.parametrize(
+    "cell", ["NA", "null", "None", "NaN", "TRUE", "0012", "1e5", " spaces ", "🦊", "e\u0301", "é", "x" * 10_000]
+)
+def test_a_client_id_is_kept_byte_for_byte(cell: str) -> None:
+    assert (rule(cell, column("text", "client")), values([cell], column("text", "client"))) == (None, [cell])
+
+
+@pytest.mark.parametrize(
+    "mark", ["\0", "\t", "\n", "\r", "\x1b", "\x7f", "\x85", "\u061c", "\u200e", "\u2028", "\u202e", "\u2069", "\ufeff"]
+)
+@pytest.mark.parametrize("of", [column("text", "client"), column("category")], ids=["client", "category"])
+def test_a_control_character_is_refused(mark: str, of: Column) -> None:
+    assert rule(f"a{mark}b", of) == "control character"
+
+
+def test_a_client_without_an_id_is_refused() -> None:
+    assert rule("", column("text", "client")) == "missing"
+
+
+def test_an_empty_category_is_missing() -> None:
+    assert values(["", "NA", " "], column("category", missing_allowed=True)) == [None, "NA", " "]
+    assert rule("", column("category")) == "missing"
+
+
+def test_an_ignored_column_may_hold_any_text_but_nul() -> None:
+    notes = column("text", "ignored", missing_allowed=True)
+    assert values(["two\nlines\tand a tab", ""], notes) == ["two\nlines\tand a tab", None]
+    assert rule("\0", notes) == "control character"

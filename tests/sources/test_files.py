@@ -1,0 +1,346 @@
+"""Delivered files: what is taken up, what is left alone, and what is refused by its first look."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import hashlib
+import io
+import os
+import socket
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from holdfast.errors import FileRefused, InputOutputError, LocationRefused, NotPermitted
+from holdfast.sources.files import (
+    BLOCK,
+    digest_of_delivery,
+    examine,
+    list_folder,
+    open_beneath,
+    open_regular,
+    read_block,
+)
+
+TABLE = b"corporation,exited\nacme,0\n"
+
+
+@pytest.fixture
+def nobody() -> Iterator[None]:
+    """For the length of a test this process is a user whom nothing is permitted to."""
+    if os.geteuid() != 0:
+        pytest.skip("only the superuser can become someone else")
+    os.seteuid(65534)
+    yield
+    os.seteuid(0)
+
+
+def refusal(data: bytes) -> FileRefused:
+    with pytest.raises(FileRefused) as caught:
+        examine(io.BytesIO(data), "march.csv")
+    return caught.value
+
+
+# ---- a folder
+
+
+def test_the_files_of_a_folder_come_in_name_order(tmp_path: Path) -> None:
+    for name in ("b.csv", "a.CSV", "c.Csv"):
+        (tmp_path / name).write_bytes(TABLE)
+    assert [path.name for path in list_folder(tmp_path).files] == ["a.CSV", "b.csv", "c.Csv"]
+
+
+def test_hidden_files_are_not_even_mentioned(tmp_path: Path) -> None:
+    (tmp_path / ".half-uploaded.csv").write_bytes(TABLE)
+    assert list_folder(tmp_path) == list_folder(tmp_path / ".")
+    assert not list_folder(tmp_path).files + list_folder(tmp_path).left_alone
+
+
+def test_what_is_no_csv_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    assert list_folder(tmp_path).left_alone == (("notes.txt", "not a .csv file"),)
+
+
+def test_a_link_is_left_alone_wherever_it_leads(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_bytes(TABLE)
+    (tmp_path / "inside.csv").symlink_to("real.csv")
+    (tmp_path / "dangling.csv").symlink_to("nowhere")
+    listing = list_folder(tmp_path)
+    assert [path.name for path in listing.files] == ["real.csv"]
+    assert [name for name, why in listing.left_alone if "a link" in why] == ["dangling.csv", "inside.csv"]
+
+
+def test_a_hard_link_is_a_file_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_bytes(TABLE)
+    (tmp_path / "two.csv").hardlink_to(tmp_path / "one.csv")
+    assert len(list_folder(tmp_path).files) == 2
+
+
+def test_folders_pipes_and_sockets_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    os.mkfifo(tmp_path / "pipe.csv")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket.csv"))
+        listing = list_folder(tmp_path)
+    assert not listing.files
+    assert dict(listing.left_alone) == dict.fromkeys(("folder.csv", "pipe.csv", "socket.csv"), "not a regular file")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"new\nline.csv", "new\\nline.csv"),
+        (b"\x1b[31mred.csv", "\\x1b[31mred.csv"),
+        (b"latin\xe9.csv", "latin\\udce9.csv"),
+        ("right\u202eto-left.csv".encode(), "right\\u202eto-left.csv"),
+    ],
+)
+def test_a_name_that_cannot_be_shown_is_left_alone_and_escaped(tmp_path: Path, name: bytes, shown: str) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(TABLE)
+    listing = list_folder(tmp_path)
+    assert not listing.files
+    assert listing.left_alone == ((shown, "its name is not UTF-8 or holds control characters: rename it"),)
+
+
+@pytest.mark.parametrize("name", ["=cmd|'calc'!A1.csv", "März 2026.csv", "🦊.csv", "it's.csv", "x" * 251 + ".csv"])
+def test_any_other_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(TABLE)
+    assert [path.name for path in list_folder(tmp_path).files] == [name]
+
+
+def test_a_folder_that_is_not_there_is_an_input_output_error(tmp_path: Path) -> None:
+    with pytest.raises(InputOutputError, match="cannot read: No such file"):
+        list_folder(tmp_path / "nowhere")
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path, nobody: None) -> None:
+    with pytest.raises(NotPermitted) as caught:
+        list_folder(tmp_path)
+    assert caught.value.file == str(tmp_path)
+
+
+# ---- one file
+
+
+def test_a_regular_file_is_opened_at_its_start(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(TABLE)
+    with open_regular(tmp_path / "a.csv") as stream:
+        assert stream.read() == TABLE
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real.csv").write_bytes(TABLE)
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    with pytest.raises(FileRefused, match="a link, not a file"):
+        open_regular(tmp_path / "link.csv")
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_what_is_no_regular_file_is_refused_without_waiting(tmp_path: Path, make: object) -> None:
+    assert callable(make)
+    make(tmp_path / "odd.csv")
+    with pytest.raises(FileRefused, match="not a regular file"):
+        open_regular(tmp_path / "odd.csv")
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(FileRefused, match="not a regular file"):
+        open_regular(Path("/dev/zero"))
+
+
+def test_a_file_that_vanished_is_an_input_output_error(tmp_path: Path) -> None:
+    with pytest.raises(InputOutputError, match=r"a\.csv: cannot read: No such file"):
+        digest_of_delivery(tmp_path / "a.csv")
+
+
+def test_a_file_that_may_not_be_read_is_not_permitted(tmp_path: Path, nobody: None) -> None:
+    with pytest.raises(NotPermitted, match=r"a\.csv: cannot read: Permission denied"):
+        open_regular(tmp_path / "a.csv")
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def test_refusing_a_file_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = open_descriptors()
+    for _ in range(5):
+        with pytest.raises(FileRefused):
+            open_regular(tmp_path)
+        with pytest.raises(LocationRefused):
+            open_beneath(tmp_path, PurePosixPath("a/b/c.csv"))
+    assert open_descriptors() == before
+
+
+class Failing(io.BytesIO):
+    """A disk that gives out after the first read."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell():
+            raise OSError(errno.EIO, "Input/output error")
+        return super().read(size)
+
+
+def test_a_failing_disk_is_an_input_output_error() -> None:
+    with pytest.raises(InputOutputError, match="cannot read: Input/output error") as caught:
+        examine(Failing(TABLE), "march.csv")
+    assert (caught.value.file, caught.value.exit_status) == ("march.csv", 74)
+
+
+def test_a_block_is_at_most_as_long_as_asked() -> None:
+    assert read_block(io.BytesIO(b"abcdef"), "x", 4) == b"abcd"
+
+
+# ---- beneath a root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    inside = tmp_path / "root"
+    (inside / "deep" / "er").mkdir(parents=True)
+    (inside / "deep" / "er" / "a.csv").write_bytes(TABLE)
+    (tmp_path / "secret.csv").write_bytes(b"secret")
+    return inside
+
+
+def test_a_file_beneath_the_root_is_opened(root: Path) -> None:
+    with open_beneath(root, PurePosixPath("deep/er/a.csv")) as stream:
+        assert stream.read() == TABLE
+
+
+@pytest.mark.parametrize("location", ["../secret.csv", "deep/../../secret.csv", "/etc/passwd", "deep/er/../er/a.csv"])
+def test_a_location_that_goes_up_or_is_absolute_is_refused(root: Path, location: str) -> None:
+    with pytest.raises(LocationRefused, match="relative and does not go up"):
+        open_beneath(root, PurePosixPath(location))
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["", "deep", "deep/er/b.csv", "deep/er/a.csv/x", "nowhere/a.csv", "a\0b.csv", "x" * 300, "pipe", "\udc80"],
+)
+def test_a_location_without_a_regular_file_is_refused(root: Path, location: str) -> None:
+    os.mkfifo(root / "pipe")
+    with pytest.raises(LocationRefused):
+        open_beneath(root, PurePosixPath(location))
+
+
+def test_no_link_on_the_way_is_followed(root: Path) -> None:
+    (root / "out").symlink_to(root.parent)
+    (root / "deep" / "link.csv").symlink_to("er/a.csv")
+    for location in ("out/secret.csv", "deep/link.csv"):
+        with pytest.raises(LocationRefused):
+            open_beneath(root, PurePosixPath(location))
+
+
+def test_a_root_that_is_not_there_is_a_refused_location(tmp_path: Path) -> None:
+    with pytest.raises(LocationRefused):
+        open_beneath(tmp_path / "nowhere", PurePosixPath("a.csv"))
+
+
+# ---- the bytes
+
+
+@given(st.binary(max_size=100))
+def test_the_digest_is_the_sha256_of_the_bytes(tail: bytes) -> None:
+    data = TABLE + tail.decode("latin-1").encode()
+    assert examine(io.BytesIO(data), "x").digest == hashlib.sha256(data).hexdigest()
+
+
+def test_the_digest_of_a_delivery_is_that_of_its_bytes(tmp_path: Path) -> None:
+    data = TABLE * (BLOCK // len(TABLE) + 2)
+    (tmp_path / "a.csv").write_bytes(data)
+    assert digest_of_delivery(tmp_path / "a.csv") == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("data", "newline", "lines", "ended"),
+    [
+        (b"a,b\n1,2\n", "\n", 2, True),
+        (b"a,b\n1,2", "\n", 2, False),
+        (b"a,b\r\n1,2\r\n", "\n", 2, True),
+        (b"a,b\r\n1,2\r", "\n", 2, False),
+        (b"a,b\r1,2\r", "\r", 2, True),
+        (b"a,b\r1,2", "\r", 2, False),
+        (b"a,b", "\n", 1, False),
+    ],
+)
+def test_the_look_tells_how_lines_end(data: bytes, newline: str, lines: int, ended: bool) -> None:
+    look = examine(io.BytesIO(data), "x")
+    assert (look.newline, look.lines, look.ends_with_newline, look.size) == (newline, lines, ended, len(data))
+
+
+def test_the_look_leaves_the_stream_at_its_start() -> None:
+    stream = io.BytesIO(TABLE)
+    examine(stream, "x")
+    assert stream.tell() == 0
+
+
+def test_zero_bytes_are_refused() -> None:
+    assert str(refusal(b"")) == "march.csv: the file is empty\nHint: the first line has to name the columns"
+
+
+def test_a_byte_order_mark_is_fine() -> None:
+    assert examine(io.BytesIO(b"\xef\xbb\xbf" + TABLE), "x").lines == 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_wide_text_is_refused_by_name_with_or_without_a_mark(encoding: str) -> None:
+    assert "UTF-16" in refusal(TABLE.decode().encode(encoding)).message
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("blocks", [0, 1, 2])
+def test_latin_1_is_refused_with_its_line_and_byte(end: str, blocks: int) -> None:
+    lines = ["corporation,exited", *["acme,0"] * (1 + blocks * BLOCK // 7)]
+    before = "".join(line + end for line in lines)
+    error = refusal((before + "Müller,0" + end).encode("latin-1"))
+    assert error.row == len(lines) + 1
+    assert f"at byte {len(before) + 2}" in error.message
+    assert error.value == "b'\\xfc'"
+
+
+def test_a_character_cut_in_two_by_a_block_is_whole() -> None:
+    data = b"a" * (BLOCK - 1) + "é\n".encode()
+    assert examine(io.BytesIO(data), "x").size == len(data)
+
+
+def test_a_character_cut_off_at_the_end_is_refused_with_its_byte() -> None:
+    error = refusal(TABLE + "é".encode()[:1])
+    assert error.row == 3
+    assert f"at byte {len(TABLE) + 1}" in error.message
+
+
+def zipped() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a.csv", TABLE)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (zipped(), "a zip archive"),
+        (gzip.compress(TABLE), "a gzip archive"),
+        (b"PAR1\x15\x04", "a Parquet file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an old Excel workbook"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"\x80\x05\x95", "a Python pickle"),
+        (b"<!DOCTYPE html>", "an HTML or XML page"),
+        (b"\xef\xbb\xbf\n  <html>", "an HTML or XML page"),
+        (b'{"corporation": "acme"}', "a JSON document"),
+        (b'[\n  {"corporation": "acme"}]', "a JSON document"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_another_format_in_disguise_is_named(data: bytes, what: str) -> None:
+    error = refusal(data)
+    assert error.message.startswith("not CSV: begins with '")
+    assert what in error.message
+    assert error.message.isprintable()
