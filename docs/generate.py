@@ -15,6 +15,7 @@ import sys
 import tempfile
 import typing
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import click
@@ -26,6 +27,7 @@ import holdfast
 from holdfast import errors, records
 from holdfast.frontdoor import COMMANDS, SCRIPTS, commands
 from holdfast.settings import SETTINGS
+from holdfast.web import application, problems
 
 FOLDER = Path(__file__).parent / "reference"
 PICTURE = Path(__file__).parent / "images" / "list.svg"
@@ -38,6 +40,7 @@ def pages() -> dict[str, str]:
         "commands.md": _page("Commands", _commands()),
         "settings.md": _page("Settings", _settings()),
         "errors.md": _page("Errors and exit statuses", _errors()),
+        "api.md": _page("API", _api()),
         "python.md": _page("From Python", _python()),
         "records.md": _page("Records", _records()),
     }
@@ -100,6 +103,28 @@ def _errors() -> Iterator[str]:
         if issubclass(kind, errors.HoldfastError):
             meaning = (inspect.getdoc(kind) or "").splitlines()[0]
             yield f"| `{kind.__name__}` | `{kind.code}` | {kind.exit_status} | {meaning} |"
+
+
+def _api() -> Iterator[str]:
+    yield inspect.getdoc(application.create_app) or ""
+    yield ""
+    for name, endpoint in {**application.ENDPOINTS, "healthz": application.healthz}.items():
+        yield f"## /{name}"
+        yield ""
+        yield inspect.getdoc(endpoint) or ""
+        yield ""
+    yield "## Errors"
+    yield ""
+    yield "Every error is `application/problem+json`: `type`, `title`, `status`, `detail`, and the fields of the"
+    yield "error's record: `code`, `file`, `row`, `column`, `value_excerpt`, `run_id`, `hint`."
+    yield ""
+    yield "| error | status |"
+    yield "|---|---|"
+    for kind, status in problems.STATUS.items():
+        yield f"| `{kind.__name__}` | {status} {HTTPStatus(status).phrase} |"
+    yield ""
+    yield "A body that is not declared as `application/json` is answered with 415, one that is too long with 413, a"
+    yield "Host that is not this machine's loopback with 421."
 
 
 def _python() -> Iterator[str]:

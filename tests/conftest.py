@@ -12,7 +12,10 @@ import pytest
 
 from holdfast.session import utc_now
 from holdfast.steps import process
+from holdfast.steps.ingestion import ingest
 from holdfast.steps.initialisation import init_empty
+from holdfast.steps.scoring import score
+from holdfast.steps.training import train
 from holdfast.workspace import CONFIG_NAME, Workspace
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
@@ -66,10 +69,46 @@ def deliver() -> Callable[..., Path]:
     return write_delivery
 
 
+@pytest.fixture(scope="session")
+def make_company() -> Callable[[Path], Workspace]:
+    """`make_company(folder)`: what the fixture `company` gives, as often as a test needs it."""
+    return company_in
+
+
 @pytest.fixture
 def company(tmp_path: Path) -> Workspace:
     """A workspace with two deliveries and test data, in which nothing has been run."""
     return company_in(tmp_path / "company")
+
+
+@pytest.fixture(scope="session")
+def company_that_ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "company"
+    ingest(company_in(folder))
+    return folder
+
+
+@pytest.fixture
+def ingested(company_that_ingested: Path, tmp_path: Path) -> Workspace:
+    """A workspace that has taken its two deliveries in."""
+    shutil.copytree(company_that_ingested, tmp_path / "company")
+    return Workspace.open(tmp_path / "company")
+
+
+@pytest.fixture
+def scored(company_that_scored: Path, tmp_path: Path) -> Workspace:
+    """A workspace with a trained and scored model, and nothing deployed."""
+    shutil.copytree(company_that_scored, tmp_path / "company")
+    return Workspace.open(tmp_path / "company")
+
+
+@pytest.fixture(scope="session")
+def company_that_scored(company_that_ingested: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built") / "company"
+    shutil.copytree(company_that_ingested, folder)
+    train(Workspace.open(folder))
+    score(Workspace.open(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ from holdfast.schema import BRIEF_SCHEMA, Schema, schema_from_json
 from holdfast.settings import check_settings
 
 CONFIG_NAME = "config.json"
+STANDARD_DATA_FOLDERS = ("practicedata", "sourcedata", "testdata", "ingesteddata")
 READ_ONLY_KEYS = ("input_folder_path", "test_data_path")
 FOLDER_KEYS = (*READ_ONLY_KEYS, "output_folder_path", "output_model_path", "prod_deployment_path")
 
@@ -85,7 +86,8 @@ class Workspace:
     @property
     def data_folders(self) -> tuple[Path, ...]:
         """The folders that a file location given over HTTP may lie in."""
-        return (self.test_folder, self.input_folder, self.output_folder)
+        standard = (self.root / name for name in STANDARD_DATA_FOLDERS)
+        return tuple(dict.fromkeys((self.test_folder, self.input_folder, self.output_folder, *standard)))
 
     def show(self, path: Path) -> str:
         """A path as messages show it: relative to the workspace where it lies inside."""

@@ -353,6 +353,15 @@ def test_a_data_folder_that_does_not_exist_is_no_error_of_the_server(own: Worksp
     assert create_app(own).test_client().get("/prediction?filename=practicedata/dataset1.csv").status_code == 400
 
 
+def test_a_missing_test_folder_is_told_with_its_key(own: Workspace) -> None:
+    own.test_folder.rename(own.root / "testdat")
+    answer = create_app(own).test_client().get("/prediction")
+    assert answer.status_code == 500
+    assert answer.json
+    assert (answer.json["code"], answer.json["file"]) == ("configuration", "testdata")
+    assert (answer.json["column"], answer.json["hint"]) == ("test_data_path", "did you mean 'testdat'?")
+
+
 # ---- limits
 
 
@@ -421,7 +430,7 @@ def test_every_answer_comes_whole_from_the_release_that_it_names(
     thread = threading.Thread(target=redeploy)
     thread.start()
     try:
-        answers = [client.get(path) for _ in range(100)]
+        answers = [client.get(path) for _ in range(50)]
     finally:
         stop.set()
         thread.join()

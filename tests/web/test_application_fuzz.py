@@ -32,7 +32,7 @@ trees = st.recursive(
     max_leaves=10,
 )
 latin = st.text(st.characters(max_codepoint=255), max_size=80)
-fuzz = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+fuzz = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def check(answer: TestResponse) -> None:

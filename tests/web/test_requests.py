@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 from flask.testing import FlaskClient
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import UsageError
@@ -62,17 +62,20 @@ HOSTILE = {
 }
 
 
+@settings(max_examples=50)
 @given(data=st.dictionaries(st.text(), TREES))
 def test_every_strict_json_object_is_read_as_it_was_written(data: dict[str, object]) -> None:
     assert parse_object(json.dumps(data).encode()) == data
 
 
+@settings(max_examples=50)
 @given(data=PLAIN | st.text() | st.lists(TREES))
 def test_json_that_is_no_object_is_refused(data: object) -> None:
     with pytest.raises(UsageError, match="not a JSON object"):
         parse_object(json.dumps(data).encode())
 
 
+@settings(max_examples=50)
 @given(name=st.text(), values=st.tuples(TREES, TREES))
 def test_a_key_given_twice_is_refused(name: str, values: tuple[object, object]) -> None:
     members = ", ".join(f"{json.dumps(name)}: {json.dumps(value)}" for value in values)

@@ -156,9 +156,13 @@ def _metric_name(name: str, capacity: int) -> str:
     return name.replace("_", " ").replace("at capacity", f"at capacity {capacity:,}")
 
 
-def _release(release: Release) -> Lines:
+def _in_production(release: Release) -> str:
     before = f", replacing {release.parent}" if release.parent else ""
-    yield f"in production: release {release.id}, F1 {release.f1:.3f}{before}"
+    return f"in production: release {release.id}, F1 {release.f1:.3f}{before}"
+
+
+def _release(release: Release) -> Lines:
+    yield _in_production(release)
     yield f"by {_safe_sentence(release.actor)} at {release.created}: {_safe_sentence(release.reason)}"
 
 
@@ -217,9 +221,9 @@ def _run(record: RunRecord) -> Lines:
         yield from _ingest(record.ingest)
     if record.train and record.score:
         rows = f"{record.train.rows:,} clients, {record.train.exited:,} exited"
-        yield f"retrained on {rows}; F1 on the test data: {metric_text(record.score.f1)}, n = {record.score.rows:,}"
+        yield f"trained on {rows}; F1 on the test data: {metric_text(record.score.f1)}, n = {record.score.rows:,}"
     if record.release:
-        yield from _release(record.release)
+        yield _in_production(record.release)
     if record.report:
         yield from _report(record.report)
     if record.call:
@@ -238,11 +242,20 @@ def _assessment(record: Assessment, limit: int | None) -> Lines:
         "rank", "client", "probability", *record.features, numbers=(0, 2, *range(3, 3 + len(record.features)))
     )
     for client in shown:
-        table.add_row(str(client.rank), _safe(client.client), f"{client.probability:.1%}", *_reasons(client))
+        table.add_row(str(client.rank), _safe(client.client), _percent(client.probability), *_reasons(client))
     yield table
     yield "Beside each value: its contribution to the log-odds of exit, against a typical client; + raises the risk."
     yield f"the whole list: {', '.join(record.files)}"
     yield from (f"note: {notice}" for notice in record.notices)
+
+
+def _percent(probability: float) -> str:
+    """A probability in percent; what is not certain is not shown as if it were.
+
+    >>> _percent(0.99999), _percent(0.25)
+    ('>99.9%', '25.0%')
+    """
+    return ">99.9%" if probability > 0.9995 else f"{probability:.1%}"
 
 
 def _reasons(client: ClientRisk) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.errors import FileRefused, UsageError, excerpt, nearest
-from holdfast.schema import ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
+from holdfast.schema import RESERVED, ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
 from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, NUMBER
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import examine, open_regular
@@ -134,8 +134,10 @@ def infer_schema(path: Path, roles: Roles) -> tuple[Schema, tuple[str, ...]]:
 def _look_at(stream: BinaryIO, name: str) -> tuple[dict[str, Look], list[str]]:
     """Every column of the table, read as ingestion will read it, and what the reading left out."""
     header = _header(stream, name)
-    named = [column for column in header if column]
-    notices = [f"{len(header) - len(named)} columns without a name are left out"] if len(named) < len(header) else []
+    named = [column for column in header if column and column.casefold() not in RESERVED]
+    left_out = len(header) - len(named)
+    reason = "they have no name, or one that Holdfast uses itself"
+    notices = [f"{left_out} columns are left out: {reason}"] if left_out else []
     columns = tuple(Column(name=column, role="ignored", type="text", missing_allowed=True) for column in named)
     file = CsvFile(stream, Schema(columns=columns), name)
     looks = {column: Look(column) for column in named}

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Request, Response, request
 
-from holdfast.errors import Busy, HoldfastError, NoUsableData, excerpt
+from holdfast.errors import Busy, HoldfastError, NoUsableData
 from holdfast.records import to_json
 from holdfast.serving import Limit, deployed, predict
 from holdfast.steps.diagnostics import current_diagnosis, summarise
@@ -141,7 +141,7 @@ def _refuse_other_hosts() -> Response | None:
     if LOOPBACK.fullmatch(host):
         return None
     hint = "ask for localhost or 127.0.0.1"
-    return problem(421, HoldfastError("this host is not served here", value=excerpt(host), hint=hint), code="host")
+    return problem(421, HoldfastError("this host is not served here", value=host, hint=hint), code="host")
 
 
 def _with_headers(response: Response) -> Response:

@@ -57,7 +57,7 @@ def refuse_taken_port(port: int) -> None:
 
 def new_server(port: int) -> MPServer:
     """A server with one worker process and a few threads, silent but for errors, which go to standard error."""
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import MPServer
@@ -68,6 +68,7 @@ def new_server(port: int) -> MPServer:
         port=port,
         interface=Interfaces.WSGI,
         blocking_threads=THREADS,
+        http=HTTPModes.http1,
         websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_MILLISECONDS),
         log_level=LogLevels.error,

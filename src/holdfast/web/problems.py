@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from http import HTTPStatus
 
@@ -119,8 +120,10 @@ def _hint(app: Flask, status: int) -> str | None:
 def _without_root(error: HoldfastError, workspace: Workspace) -> HoldfastError:
     """The same error with paths relative to the workspace: a client need not know where it lies."""
 
+    itself = re.compile(rf"{re.escape(str(workspace.root))}(?![\w-])")
+
     def shown(text: str | None) -> str | None:
-        return text and text.replace(f"{workspace.root}/", "").replace(str(workspace.root), ".")
+        return text and itself.sub(".", text.replace(f"{workspace.root}/", ""))
 
     error.message = shown(error.message) or error.message
     error.file, error.value, error.hint = shown(error.file), shown(error.value), shown(error.hint)

@@ -17,6 +17,8 @@ LOCATION_FIELDS = ("filename", "filepath", "data_path", "dataset_path")
 LARGEST_BODY = 64 << 10
 """Bytes. A location needs far less."""
 
+EXAMPLE = 'like {"filename": "testdata.csv"}'
+
 
 def location_in(request: Request) -> str | None:
     """The file location that a request names, or None when it names none.
@@ -67,11 +69,16 @@ def parse_object(body: bytes) -> dict[str, Any]:
     except RecursionError:
         raise UsageError("the body is nested too deeply") from None
     except ValueError as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else "a number with too many digits"
-        raise UsageError(f"the body is not JSON: {reason}", hint='like {"filename": "testdata.csv"}') from None
+        raise UsageError(f"the body is not JSON: {_reason(error)}", hint=EXAMPLE) from None
     if not isinstance(data, dict):
-        raise UsageError("the body is not a JSON object", hint='like {"filename": "testdata.csv"}')
+        raise UsageError("the body is not a JSON object", hint=EXAMPLE)
     return data
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg.removesuffix(' at')}, at character {error.pos + 1}"
+    return "a number with too many digits"
 
 
 def _query(request: Request) -> Iterable[tuple[str, str]]:
