@@ -93,10 +93,15 @@ def begin(where: Workspace | Session, command: str, progress: Progress = silent)
 
 @contextmanager
 def reading(workspace: Workspace) -> Iterator[tuple[Ledger, Engine]]:
-    """The ledger and the engine for looking only: no lock, nothing recorded."""
-    with ExitStack() as stack:
-        session = _open(workspace, stack, silent)
-        yield session.ledger, session.engine
+    """The ledger and the engine for looking only: no lock, nothing recorded, no file made in the workspace.
+
+    A workspace without a ledger reads as one in which nothing has happened yet.
+    """
+    from holdfast.engines.duckdb import DuckDBEngine
+    from holdfast.store.ledger import Ledger
+
+    with Ledger(workspace.ledger_file if workspace.ledger_file.is_file() else None) as ledger, DuckDBEngine() as engine:
+        yield ledger, engine
 
 
 def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session:

@@ -19,7 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from holdfast.records import to_json
-from holdfast.serving import Limit, predict
+from holdfast.serving import Limit, deployed, predict
 from holdfast.sources.api import ENDPOINTS
 from holdfast.steps.diagnostics import summarise
 from holdfast.steps.scoring import score_deployed
@@ -111,7 +111,7 @@ def test_a_prediction_needs_no_target_column(own: Workspace) -> None:
 
 def test_the_score_is_the_deployed_models_scorecard(client: FlaskClient, workspace: Workspace) -> None:
     answer = client.get("/scoring").json
-    card = score_deployed(workspace)
+    card = score_deployed(workspace, deployed(workspace))
     assert answer == {
         "f1": card.f1.value,
         "release": (workspace.deployment_folder / "current").readlink().name,
@@ -271,12 +271,25 @@ def test_without_a_model_the_client_is_told_to_come_back(fresh: Workspace, path:
     assert answer.json["code"] == "nothing-deployed"
 
 
-@pytest.mark.parametrize("path", ["/summarystats", "/diagnostics"])
-def test_without_data_there_is_a_conflict(fresh: Workspace, path: str) -> None:
-    answer = create_app(fresh).test_client().get(path)
+def test_without_data_there_is_a_conflict(fresh: Workspace) -> None:
+    answer = create_app(fresh).test_client().get("/summarystats")
     assert answer.status_code == 409
     assert answer.json
     assert answer.json["code"] == "no-usable-data"
+
+
+def test_without_data_the_diagnostics_say_what_is_missing(fresh: Workspace) -> None:
+    answer = create_app(fresh).test_client().get("/diagnostics")
+    assert answer.status_code == 200
+    assert answer.json
+    assert answer.json["notices"] == ["no summary: there is no dataset yet", "no model is deployed yet"]
+
+
+@pytest.mark.parametrize("path", ["/summarystats", "/diagnostics"])
+def test_a_question_makes_no_file(fresh: Workspace, path: str) -> None:
+    before = sorted(fresh.root.rglob("*"))
+    create_app(fresh).test_client().get(path)
+    assert sorted(fresh.root.rglob("*")) == before
 
 
 def test_without_a_model_the_server_is_healthy(fresh: Workspace) -> None:
@@ -295,7 +308,7 @@ def test_a_release_is_served_as_soon_as_it_is_deployed(
     assert client.get("/healthz").json == {"status": "ok", "release": second}
 
 
-@pytest.mark.parametrize("path", ["/prediction", "/scoring", "/diagnostics"])
+@pytest.mark.parametrize("path", ["/prediction", "/scoring"])
 @pytest.mark.parametrize("file", ["model.json", "release.json"])
 @pytest.mark.parametrize("damage", [b"", b"{}", b'{"format"', b"\x80\x04.", None])
 def test_a_damaged_release_is_not_served(own: Workspace, path: str, file: str, damage: bytes | None) -> None:
@@ -309,6 +322,13 @@ def test_a_damaged_release_is_not_served(own: Workspace, path: str, file: str, d
     assert answer.json
     assert answer.json["code"] == "model-file-damaged"
     assert str(own.root) not in answer.text
+
+
+def test_the_diagnostics_tell_of_a_damaged_release(own: Workspace) -> None:
+    (own.deployment_folder / "current" / "model.json").resolve().write_bytes(b"{}")
+    answer = create_app(own).test_client().get("/diagnostics").json
+    assert answer
+    assert any("not the bytes that were released" in notice for notice in answer["notices"])
 
 
 def test_one_flipped_bit_of_the_model_is_not_served(own: Workspace) -> None:

@@ -31,10 +31,10 @@ SQL_TYPES = {
 
 
 class DuckDBEngine:
-    """One connection with its own spill folder; use as a context manager."""
+    """One connection with its own spill folder, made in `spill_in` or where the system keeps temporary files."""
 
-    def __init__(self, spill_beside: Path) -> None:
-        self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=spill_beside))
+    def __init__(self, spill_in: Path | None = None) -> None:
+        self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=spill_in))
         self._connection = duckdb.connect(
             config={
                 "temp_directory": str(self._spill),

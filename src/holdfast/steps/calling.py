@@ -6,21 +6,25 @@ import json
 
 from holdfast.records import CallRecord
 from holdfast.session import Progress, Session, begin, silent
-from holdfast.sources.api import ENDPOINTS, get_json
+from holdfast.sources.api import ENDPOINTS, get_json, wait_for
 from holdfast.store.files import write_file
 from holdfast.workspace import Workspace
 
 API_RETURNS = "apireturns.txt"
+SECONDS_TO_START = 5.0
 
 
 def call(where: Workspace | Session, progress: Progress = silent, *, address: str | None = None) -> CallRecord:
     """Call /prediction, /scoring, /summarystats and /diagnostics, and write the answers to apireturns.txt as JSON.
 
+    An API that was just started has five seconds to answer; inside the full process it has to be there already.
     Raises SourceUnreachable when no API answers; the old file is then kept.
     """
     with begin(where, "call", progress) as session:
         workspace = session.workspace
         address = address or f"http://127.0.0.1:{workspace.port}"
+        if isinstance(where, Workspace):
+            wait_for(address, SECONDS_TO_START)
         answers = {}
         for number, endpoint in enumerate(ENDPOINTS):
             session.progress(f"calling /{endpoint}", number, len(ENDPOINTS))

@@ -11,12 +11,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from holdfast.dataset import summary_of
-from holdfast.errors import FileRefused, NothingDeployed, NoUsableData
+from holdfast.errors import FileRefused, ModelFileDamaged, NothingDeployed, NoUsableData
 from holdfast.records import ColumnSummary, Diagnosis, PackageCheck, Predictions, Timing, from_json, to_json
-from holdfast.serving import predict
+from holdfast.serving import deployed, predict
 from holdfast.session import Progress, Session, begin, reading, silent, utc_now
 from holdfast.sources.packages import check_packages
 from holdfast.store.files import write_file
+from holdfast.store.releases import current_id
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -48,7 +49,13 @@ def diagnose(
         session.progress("diagnosing", 0, None)
         packages = _packages(workspace, fresh=fresh_packages)
         diagnosis = _diagnosis(workspace, session.ledger, session.engine, packages, measured or {})
-        diagnosis = replace(diagnosis, seconds=session.seconds)
+        predictions, notices = _predictions(workspace)
+        diagnosis = replace(
+            diagnosis,
+            predictions=predictions,
+            notices=(*diagnosis.notices, *notices),
+            seconds=session.seconds,
+        )
         write_file(workspace.model_folder / DIAGNOSIS, (json.dumps(to_json(diagnosis), indent=1) + "\n").encode())
         write_file(workspace.log_folder / OUTDATED, outdated_text(packages).encode())
         session.result = replace(diagnosis, predictions=None)
@@ -56,12 +63,13 @@ def diagnose(
 
 
 def current_diagnosis(workspace: Workspace) -> Diagnosis:
-    """The diagnosis as of now, without asking the package index and without writing anything."""
+    """The diagnosis as of now, without predictions, without asking the package index, without writing anything."""
     packages = _last_package_check(workspace) or PackageCheck(
         checked=utc_now(), reachable=False, message=NOT_CHECKED, examined=0, outdated=()
     )
     with reading(workspace) as (ledger, engine):
-        return _diagnosis(workspace, ledger, engine, packages, {})
+        diagnosis = _diagnosis(workspace, ledger, engine, packages, {})
+    return replace(diagnosis, notices=(*diagnosis.notices, *_release_notices(workspace)))
 
 
 def summarise(workspace: Workspace) -> tuple[ColumnSummary, ...]:
@@ -96,28 +104,40 @@ def _diagnosis(
     packages: PackageCheck,
     measured: Mapping[str, float],
 ) -> Diagnosis:
-    notices: list[str] = []
-    predictions: Predictions | None = None
     columns: tuple[ColumnSummary, ...] = ()
-    try:
-        predictions = predict(workspace)
-    except (NothingDeployed, NoUsableData, FileRefused) as error:
-        notices.append(f"no predictions: {error.message}")
+    notices: tuple[str, ...] = ()
     try:
         columns = summary_of(workspace, ledger, engine)
     except NoUsableData as error:
-        notices.append(f"no summary: {error.message}")
+        notices = (f"no summary: {error.message}",)
     return Diagnosis(
         created=utc_now(),
-        release=predictions.release if predictions else None,
-        predictions=predictions,
+        release=current_id(workspace.deployment_folder),
+        predictions=None,
         dataset_rows=columns[0].rows if columns else 0,
         columns=columns,
         timings=tuple(_timing(ledger, step, measured.get(step)) for step in TIMED_STEPS),
         packages=packages,
-        notices=tuple(notices),
+        notices=notices,
         seconds=0.0,
     )
+
+
+def _predictions(workspace: Workspace) -> tuple[Predictions | None, tuple[str, ...]]:
+    """The deployed model's predictions for the test data, or the notice that says why there are none."""
+    try:
+        return predict(workspace), ()
+    except (NothingDeployed, NoUsableData, FileRefused) as error:
+        return None, (f"no predictions: {error.message}",)
+
+
+def _release_notices(workspace: Workspace) -> tuple[str, ...]:
+    """What is wrong with the release in production, if anything is."""
+    try:
+        deployed(workspace)
+    except (NothingDeployed, ModelFileDamaged) as error:
+        return (error.message,)
+    return ()
 
 
 def _timing(ledger: Ledger, step: str, measured: float | None) -> Timing:

@@ -8,7 +8,7 @@ from holdfast.dataset import current_files, parts_of
 from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.evaluation import TestData, judge, read_test_data, scorecard
 from holdfast.records import RiskModel, Scorecard
-from holdfast.serving import deployed
+from holdfast.serving import Deployed
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store.brieffiles import score_text
 from holdfast.store.files import digest_of_file, write_file
@@ -41,12 +41,9 @@ def score(where: Workspace | Session, progress: Progress = silent) -> Scorecard:
         return card
 
 
-def score_deployed(workspace: Workspace) -> Scorecard:
-    """The scorecard of the model in production on the test data; writes nothing.
-
-    Raises NothingDeployed before the first release.
-    """
-    return _card(deployed(workspace).model, read_test_data(workspace), workspace)
+def score_deployed(workspace: Workspace, current: Deployed) -> Scorecard:
+    """The scorecard of a model in production on the test data; writes nothing."""
+    return _card(current.model, read_test_data(workspace), workspace)
 
 
 def trained_model(workspace: Workspace) -> RiskModel:

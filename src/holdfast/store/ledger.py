@@ -38,11 +38,14 @@ A_MOMENT = 0.02
 
 
 class Ledger:
-    """One open ledger; use as a context manager. Every public method is one transaction."""
+    """One open ledger; use as a context manager. Every public method is one transaction.
 
-    def __init__(self, file: Path) -> None:
+    Without a file it is an empty one in memory.
+    """
+
+    def __init__(self, file: Path | None) -> None:
         self._file = file
-        self._engine = sa.create_engine(sa.URL.create("sqlite", database=str(file)))
+        self._engine = sa.create_engine(sa.URL.create("sqlite", database=None if file is None else str(file)))
         sa.event.listen(self._engine, "connect", _make_durable)
         sa.event.listen(self._engine, "begin", _begin)
         try:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from flask import Flask, Request, Response, request
 
-from holdfast.errors import Busy, HoldfastError, NoUsableData
+from holdfast.errors import HoldfastError
 from holdfast.records import to_json
 from holdfast.serving import Limit, deployed, predict
 from holdfast.steps.diagnostics import current_diagnosis, summarise
@@ -25,7 +24,6 @@ Answer = dict[str, Any]
 
 DIAGNOSED = ("created", "release", "dataset_rows", "timings", "missing", "packages", "notices")
 LARGEST_ANSWER = Limit(bytes=200_000_000, rows=1_000_000)
-ATTEMPTS = 3
 
 LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 """The Host headers that are answered. Any other name that leads here was made to by somebody else's DNS."""
@@ -77,12 +75,9 @@ def scoring(workspace: Workspace, request: Request) -> Answer:
     Answers `f1` (a number, null when undefined), `scorecard` (every metric with its interval) and `release`.
     """
     fields_in(request, ())
-    for _ in range(ATTEMPTS):
-        release = deployed(workspace).release
-        card = score_deployed(workspace)
-        if card.model_digest == release.model_digest:  # else: another release took its place in between
-            return {"f1": card.f1.value, "release": release.id, "scorecard": to_json(card)}
-    raise Busy("releases are following each other too fast", hint="ask again")
+    current = deployed(workspace)
+    card = score_deployed(workspace, current)
+    return {"f1": card.f1.value, "release": current.release.id, "scorecard": to_json(card)}
 
 
 def summarystats(workspace: Workspace, request: Request) -> Answer:
@@ -92,7 +87,6 @@ def summarystats(workspace: Workspace, request: Request) -> Answer:
     for numeric columns `mean`, `median`, `standard_deviation`, `minimum`, `maximum` (else null).
     """
     fields_in(request, ())
-    _require_history(workspace)
     columns = summarise(workspace)
     return {"rows": columns[0].rows if columns else 0, "columns": to_json(columns)}
 
@@ -104,9 +98,8 @@ def diagnostics(workspace: Workspace, request: Request) -> Answer:
     `packages` and `notices`.
     """
     fields_in(request, ())
-    _require_history(workspace)
     diagnosis = current_diagnosis(workspace)
-    answer = to_json(replace(diagnosis, predictions=None))
+    answer = to_json(diagnosis)
     answer["missing"] = {each.column: each.missing_percent for each in diagnosis.columns}
     return {name: answer[name] for name in DIAGNOSED}
 
@@ -128,12 +121,6 @@ ENDPOINTS: dict[str, Callable[[Workspace, Request], Answer]] = {
 def _respond(endpoint: Callable[[Workspace, Request], Answer], workspace: Workspace) -> Response:
     answer = endpoint(workspace, request)
     return Response(json.dumps(answer, allow_nan=False) + "\n", mimetype="application/json")
-
-
-def _require_history(workspace: Workspace) -> None:
-    """A question must not create the ledger that it asks."""
-    if not workspace.ledger_file.is_file():
-        raise NoUsableData("nothing has been ingested yet", hint="run: holdfast run")
 
 
 def _refuse_other_hosts() -> Response | None:

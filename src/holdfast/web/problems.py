@@ -119,7 +119,6 @@ def _hint(app: Flask, status: int) -> str | None:
 
 def _without_root(error: HoldfastError, workspace: Workspace) -> HoldfastError:
     """The same error with paths relative to the workspace: a client need not know where it lies."""
-
     itself = re.compile(rf"{re.escape(str(workspace.root))}(?![\w-])")
 
     def shown(text: str | None) -> str | None:
