@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError
@@ -70,6 +70,7 @@ def tables(draw: st.DrawFn) -> dict[str, Any]:
     return table | {key: extra[key] for key in draw(st.sets(st.sampled_from(sorted(extra))))}
 
 
+@settings(deadline=None)
 @given(tables())
 def test_every_schema_survives_the_way_through_json(table: dict[str, Any]) -> None:
     schema = schema_from_json(table)
@@ -77,6 +78,7 @@ def test_every_schema_survives_the_way_through_json(table: dict[str, Any]) -> No
     assert schema_from_json(schema_to_json(schema)).digest == schema.digest
 
 
+@settings(deadline=None)
 @given(tables())
 def test_every_column_of_a_table_has_its_place(table: dict[str, Any]) -> None:
     schema = schema_from_json(table)

@@ -7,7 +7,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,6 @@ Progress = Callable[[str, int, int | None], None]
 
 LISTS_IN_HISTORY = 100
 INTERRUPTED = 130
-A_DAY = 86_400
 
 
 def silent(_what: str, _done: int, _total: int | None) -> None:
@@ -127,13 +126,10 @@ def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session
 
 
 def _sweep(workspace: Workspace) -> None:
-    """Remove what killed commands left. The lock is held: only readers are at work, and none of them for a day."""
-    for folder in workspace.state_folder.glob("scratch-*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in workspace.state_folder.glob("spill-*"):
-        with suppress(FileNotFoundError):  # its reader has just ended
-            if folder.stat().st_mtime < time.time() - A_DAY:
-                shutil.rmtree(folder, ignore_errors=True)
+    """Remove what killed commands left. The lock is held, and readers make no files: nobody is using them."""
+    for pattern in ("scratch-*", "spill-*"):
+        for folder in workspace.state_folder.glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
     for unfinished in workspace.output_folder.glob("*/.*.parquet.tmp"):
         unfinished.unlink(missing_ok=True)
 

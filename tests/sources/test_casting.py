@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.schema import Column, Type
@@ -56,6 +56,7 @@ def rule(cell: str, of: Column) -> str | None:
 # ---- every column
 
 
+@settings(deadline=None)
 @given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
 def test_every_cell_becomes_a_value_or_is_missing_or_breaks_a_rule(cells: list[str], of: Column) -> None:
     answer = result(cells, of)
@@ -67,6 +68,7 @@ def test_every_cell_becomes_a_value_or_is_missing_or_breaks_a_rule(cells: list[s
         assert refused or value is not None or (of.missing_allowed and blank)
 
 
+@settings(deadline=None)
 @given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
 def test_a_cell_is_read_the_same_whatever_stands_around_it(cells: list[str], of: Column) -> None:
     assert values(cells, of) == [values([cell], of)[0] for cell in cells]
@@ -95,6 +97,7 @@ def test_a_missing_value_is_refused_as_missing_where_it_is_not_allowed(cell: str
 # ---- whole numbers
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**18) + 1, 10**18 - 1))
 def test_a_whole_number_is_kept_exactly(number: int) -> None:
     assert values([str(number), f"+{abs(number)}", f"{number}.000"], column("integer")) == [number, abs(number), number]
@@ -104,6 +107,7 @@ def test_whole_numbers_beyond_what_a_float_holds_are_kept_exactly() -> None:
     assert values([str(2**53 + 1), "0" * 10 + "12", " 7\t"], column("integer")) == [2**53 + 1, 12, 7]
 
 
+@settings(deadline=None)
 @given(NUMBERLIKE)
 def test_a_whole_number_is_an_optional_sign_and_at_most_18_digits(cell: str) -> None:
     plain = re.fullmatch(r"([+-]?[0-9]{1,18})(?:\.0+)?", cell.strip(" \t"), re.ASCII)
@@ -120,6 +124,7 @@ def test_what_is_no_whole_number_is_refused(cell: str) -> None:
 # ---- numbers
 
 
+@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_is_kept_exactly(number: float) -> None:
     (value,) = values([repr(number)], column("number"))
@@ -155,6 +160,7 @@ def test_bounds_include_themselves_and_are_shown_as_they_were_written(kind: Type
     assert rule("123456790", bounded) == "above the maximum 123456789"
 
 
+@settings(deadline=None)
 @given(st.integers(-(10**18) + 1, 10**18 - 1), st.one_of(st.integers(), st.floats(-1e300, 1e300)))
 def test_whole_numbers_are_compared_with_their_bounds_exactly(number: int, bound: float) -> None:
     assert (rule(str(number), column("integer", minimum=bound)) is None) == (number >= bound)
@@ -168,12 +174,14 @@ def test_a_value_out_of_bounds_is_not_kept() -> None:
 # ---- dates
 
 
+@settings(deadline=None)
 @given(st.dates(datetime.date(1000, 1, 1)))
 def test_a_date_is_kept(day: datetime.date) -> None:
     cells = [day.isoformat(), f" {day} ", f"{day}T23:59:59.999Z", f"{day} 00:00", f"{day}T12:30:00+00:00"]
     assert values(cells, column("date")) == [day] * 5
 
 
+@settings(deadline=None)
 @given(st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z"))
 def test_a_date_is_one_of_the_calendar(cell: str) -> None:
     try:

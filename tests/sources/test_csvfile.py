@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused
@@ -86,6 +86,7 @@ IDS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(IDS, max_size=8),
     st.sampled_from(["\n", "\r\n", "\r"]),
@@ -128,6 +129,7 @@ def covered(reading: Reading, data: bytes) -> list[int]:
     return [n for line, span in spans for n in range(line, line + span) if texts[n - 1].strip("\r")]
 
 
+@settings(deadline=None)
 @given(FILES)
 def test_every_line_of_any_file_is_accepted_or_rejected_once(data: bytes) -> None:
     reading = read_or_refusal(data)
@@ -137,6 +139,7 @@ def test_every_line_of_any_file_is_accepted_or_rejected_once(data: bytes) -> Non
         assert sorted(covered(reading, data)) == [n for n in range(2, len(lines) + 1) if lines[n - 1].strip("\r")]
 
 
+@settings(deadline=None)
 @given(FILES)
 def test_the_text_of_a_rejected_row_is_its_lines(data: bytes) -> None:
     reading = read_or_refusal(data)
@@ -147,6 +150,7 @@ def test_the_text_of_a_rejected_row_is_its_lines(data: bytes) -> None:
             assert row.text == "\n".join(lines[row.line - 1 : row.line - 1 + span]).rstrip("\r")
 
 
+@settings(deadline=None)
 @given(FILES, st.integers(1, 40))
 def test_the_size_of_the_blocks_changes_nothing(data: bytes, size: int) -> None:
     whole = read_or_refusal(data)
@@ -160,6 +164,7 @@ def read_record_by_record(self: CsvFile, block: bytes) -> ParsedBatch | None:
     return None
 
 
+@settings(deadline=None)
 @given(FILES)
 def test_splitting_a_block_and_reading_it_record_by_record_give_the_same(data: bytes) -> None:
     split = read_or_refusal(data)
@@ -168,6 +173,7 @@ def test_splitting_a_block_and_reading_it_record_by_record_give_the_same(data: b
         assert read_or_refusal(data) == split
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 10**18 - 1), st.integers(0, 9), st.integers(0, 9), st.integers(0, 1)), max_size=30
@@ -281,6 +287,11 @@ def test_an_unclosed_quote_is_found_before_it_swallows_a_large_file() -> None:
     assert error.row == 2
 
 
+def test_a_quote_that_is_closed_and_opened_again_in_every_line_does_not_swallow_a_large_file() -> None:
+    error = refusal(HEADER + 'open,"\n' + '","\n' * 2_000_000)
+    assert error.row == 2
+
+
 def test_a_quote_open_in_the_cut_off_last_line_costs_that_line_only() -> None:
     reading = read(HEADER + 'acme,1,2,3,0\n"be')
     assert (reading.clients, reading.refusals) == (["acme"], [(3, None, UNFINISHED)])
@@ -377,7 +388,7 @@ def test_a_field_beyond_what_the_parser_takes_is_quarantined() -> None:
 @pytest.mark.parametrize("before", [0, 100_000])
 def test_a_huge_line_refuses_the_file_and_is_named(before: int) -> None:
     error = refusal(HEADER + "acme,1,2,3,0\n" * before + "x" * 5_000_000 + "\n")
-    assert error.message == "a line longer than 4,194,304 bytes"
+    assert error.message == "a row longer than 4,194,304 bytes"
     assert error.row == before + 2
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused, InputOutputError, LocationRefused, NotPermitted
@@ -245,6 +245,7 @@ def test_a_root_that_is_not_there_is_a_refused_location(tmp_path: Path) -> None:
 # ---- the bytes
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=100))
 def test_the_digest_is_the_sha256_of_the_bytes(tail: bytes) -> None:
     data = TABLE + tail.decode("latin-1").encode()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError, FileRefused, HoldfastError, InputOutputError, UsageError
@@ -103,6 +103,7 @@ CELLS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(CELLS, CELLS, CELLS, st.sampled_from(["0", "1", "1.0", ""])), min_size=2, max_size=30),
     st.sampled_from(["id", "size", "churn_date"]),

@@ -12,8 +12,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
-from holdfast.errors import ConfigurationError, FileRefused, ModelFileDamaged, NothingDeployed, NoUsableData
+from holdfast.errors import ConfigurationError, FileRefused, ModelFileDamaged, NoUsableData
 from holdfast.schema import schema_from_json
+from holdfast.serving import deployed
 from holdfast.session import reading
 from holdfast.steps.scoring import score, score_deployed, trained_model
 from holdfast.steps.training import train
@@ -189,11 +190,6 @@ def test_a_model_of_another_schema_is_not_scored(trained: Workspace) -> None:
 
 def test_the_deployed_model_is_scored_without_writing(running: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in running.model_folder.iterdir()}
-    card = score_deployed(running)
+    card = score_deployed(running, deployed(running))
     assert repr(card.f1.value) == (running.deployment_folder / "latestscore.txt").read_text().strip()
     assert {path: path.stat().st_mtime_ns for path in running.model_folder.iterdir()} == before
-
-
-def test_before_the_first_release_nothing_can_be_scored_in_production(scored: Workspace) -> None:
-    with pytest.raises(NothingDeployed):
-        score_deployed(scored)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from holdfast.engines.base import DELIVERY, LINE
-from holdfast.errors import InputOutputError
+from holdfast.errors import CannotWrite, InputOutputError
 from holdfast.records import ColumnSummary
 from holdfast.schema import Column, Schema
 
@@ -80,7 +80,7 @@ class DuckDBEngine:
         columns = ", ".join(_written(column) for column in schema.columns)
         query = f"SELECT {columns} FROM ({_distinct(parts, schema)}) ORDER BY {DELIVERY}, {LINE}"
         dialect = "FORMAT csv, HEADER true, DELIMITER ',', QUOTE '\"', ESCAPE '\"'"
-        with _explained():
+        with _explained(writing=True):
             self._connection.execute(f"COPY ({query}) TO {_text(str(destination))} ({dialect})")
 
     def distinct(self, parts: Sequence[Path], without: Sequence[Path], schema: Schema) -> Iterator[pa.RecordBatch]:
@@ -144,14 +144,16 @@ class DuckDBEngine:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _explained(*, writing: bool = False) -> Iterator[None]:
     """What the disk, the memory or a damaged file did to DuckDB, as an error of ours."""
     try:
         yield
     except (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException) as error:
         reason = str(error).splitlines()[0]
         hint = "check that the disk has space and that the files of the output folder are whole"
-        raise InputOutputError(f"the dataset cannot be read or written: {reason}", hint=hint) from error
+        if writing and isinstance(error, duckdb.IOException):
+            raise CannotWrite(f"the dataset cannot be written: {reason}", hint=hint) from error
+        raise InputOutputError(f"the dataset cannot be read: {reason}", hint=hint) from error
 
 
 def _rows(parts: Sequence[Path], schema: Schema) -> str:

@@ -9,13 +9,13 @@ from holdfast.errors import FileRefused
 from holdfast.sources.files import read_block
 
 BLOCK = 2 << 20
-LONGEST_LINE = 4 << 20
+LONGEST_RECORD = 4 << 20
 
 
 class Lines:
     """Lines that end in `newline`, counted as they are taken; iterating takes one, and remembers it for the record.
 
-    A byte order mark is left out. Raises FileRefused for a line of more than 4 MiB.
+    A byte order mark is left out. Raises FileRefused for a line, or the lines of one record, of more than 4 MiB.
     """
 
     def __init__(self, stream: BinaryIO, name: str, newline: str) -> None:
@@ -26,6 +26,7 @@ class Lines:
         self._taken = 0  # bytes of the block
         self._rest = read_block(stream, name, len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
         self._record: list[str] = []
+        self._length = 0
         self.count = 0
         self.first = 1
         self.exhausted = False
@@ -43,7 +44,7 @@ class Lines:
 
     def start_record(self) -> None:
         """The next line is the first of a record."""
-        self._record = []
+        self._record, self._length = [], 0
         self.first = self.count + 1
 
     @property
@@ -67,8 +68,9 @@ class Lines:
                 raise StopIteration
         end = self._block.find(self._newline, self._taken) + 1 or len(self._block)
         line = self._block[self._taken : end]
-        if len(line) > LONGEST_LINE:
-            self._refuse_line()
+        self._length += len(line)
+        if self._length > LONGEST_RECORD:
+            self._refuse_length(self.first)
         self._taken = end
         self.count += 1
         self._record.append(line.decode())
@@ -82,10 +84,10 @@ class Lines:
             end = data.rfind(self._newline) + 1 if more else len(data)
             if not more:
                 break
-            if not end and len(data) > LONGEST_LINE:
-                self._refuse_line()
+            if not end and len(data) > LONGEST_RECORD:
+                self._refuse_length(self.count + 1)
         self._rest = data[end:]
         return data[:end]
 
-    def _refuse_line(self) -> None:
-        raise FileRefused(f"a line longer than {LONGEST_LINE:,} bytes", file=self._name, row=self.count + 1)
+    def _refuse_length(self, line: int) -> None:
+        raise FileRefused(f"a row longer than {LONGEST_RECORD:,} bytes", file=self._name, row=line)

@@ -1,0 +1,76 @@
+"""Status: one screen that knows what is there, from an empty workspace to a running one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from holdfast.steps import deployment
+from holdfast.steps.process import run
+from holdfast.steps.status import status
+from holdfast.store.files import digest_of_file
+from holdfast.store.releases import current_id
+from holdfast.workspace import Workspace
+
+Deliver = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def no_crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The crontab of whoever runs the tests is no part of them."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+def test_an_empty_workspace_says_what_to_do_next(company: Workspace) -> None:
+    shown = status(company)
+    assert (shown.release, shown.scorecard, shown.dataset, shown.decision) == (None, None, None, None)
+    assert shown.waiting_files == ("dataset1.csv", "dataset2.csv")
+    assert any("holdfast run" in step for step in shown.next)
+
+
+def test_a_running_workspace_shows_release_score_data_and_decision(running: Workspace) -> None:
+    shown = status(running)
+    assert shown.release is not None
+    assert shown.release.id == current_id(running.deployment_folder)
+    assert shown.scorecard is not None
+    assert shown.scorecard.f1.value == shown.release.f1
+    assert shown.dataset is not None
+    assert (shown.dataset.rows, shown.dataset.files) == (300, ("dataset1.csv", "dataset2.csv"))
+    assert shown.decision is not None
+    assert shown.decision.action == "train"
+    assert shown.waiting_files == ()
+    assert [file.name for file in shown.deliveries] == ["dataset1.csv", "dataset2.csv"]
+    assert [each.command for each in shown.runs] == ["run"]
+
+
+def test_a_new_file_waits(running: Workspace, deliver: Deliver) -> None:
+    deliver(running.input_folder, "new.csv", ["n,1,2,3,0"])
+    assert status(running).waiting_files == ("new.csv",)
+
+
+def test_a_changed_file_waits_under_its_old_name(running: Workspace, deliver: Deliver) -> None:
+    deliver(running.input_folder, "dataset1.csv", ["n,1,2,3,0"])
+    assert status(running).waiting_files == ("dataset1.csv",)
+
+
+def test_an_interrupted_run_is_said(
+    running: Workspace, deliver: Deliver, clients: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    deliver(running.input_folder, "moved.csv", clients(100, 5, moved=True))
+    monkeypatch.setattr(deployment, "deploy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(running)
+    assert any("interrupted" in step for step in status(running).next)
+
+
+def test_looking_changes_nothing_and_needs_no_input_folder(running: Workspace) -> None:
+    files = [path for path in running.root.rglob("*") if path.is_file() and "-" not in path.suffix]
+    before = {path: digest_of_file(path) for path in files}
+    assert status(replace(running, input_folder=running.root / "nowhere")).waiting_files == ()
+    assert {path: digest_of_file(path) for path in files} == before
