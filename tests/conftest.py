@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -57,6 +58,12 @@ def company_in(folder: Path) -> Workspace:
     return Workspace.open(folder)
 
 
+@pytest.fixture(autouse=True)
+def undurable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test loses power, so none waits for the disk."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
 @pytest.fixture(scope="session")
 def clients() -> Callable[..., list[str]]:
     """`clients(count, seed, moved=False)`: lines of the brief's table."""
@@ -70,15 +77,22 @@ def deliver() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def make_company() -> Callable[[Path], Workspace]:
+def make_company(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Workspace]:
     """`make_company(folder)`: what the fixture `company` gives, as often as a test needs it."""
-    return company_in
+    untouched = tmp_path_factory.mktemp("built") / "company"
+    company_in(untouched)
+
+    def copied_to(folder: Path) -> Workspace:
+        shutil.copytree(untouched, folder)
+        return Workspace.open(folder)
+
+    return copied_to
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Workspace:
+def company(make_company: Callable[[Path], Workspace], tmp_path: Path) -> Workspace:
     """A workspace with two deliveries and test data, in which nothing has been run."""
-    return company_in(tmp_path / "company")
+    return make_company(tmp_path / "company")
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ def test_a_column_without_any_value_is_typically_zero() -> None:
     assert fitted.coefficients[1] == 0.0
 
 
-@pytest.mark.parametrize("extreme", [1.1e30, -1.1e30, 1e100, -1e300, 1.7e308])
+@pytest.mark.parametrize("extreme", [1.1e30, -1.1e30, 1e100, 1.7e308])
 def test_values_with_which_the_solver_would_not_end_are_refused(extreme: float) -> None:
     values, exited = data(40)
     values[::2, 1] = extreme

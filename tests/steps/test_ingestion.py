@@ -62,7 +62,7 @@ def is_conserved(counted: IngestRecord | SourceFile) -> bool:
 # ---- rows
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(files=st.lists(st.lists(st.sampled_from(GOOD + UNLABELLED + BAD), max_size=12), min_size=1, max_size=3))
 def test_every_row_is_accepted_duplicate_or_quarantined(
     make_company: Callable[[Path], Workspace], deliver: Deliver, files: list[list[str]]

@@ -16,7 +16,11 @@ LINE = "_line"
 
 
 class Engine(Protocol):
-    """Rows of deliveries are Parquet files ("parts") with the schema's columns, `_delivery` and `_line`."""
+    """Rows of deliveries are Parquet files ("parts") with the schema's columns, `_delivery` and `_line`.
+
+    Two missing cells are the same. An answer in batches has at least one, be it empty. Parts that are gone or
+    damaged raise InputOutputError, a destination that cannot be written CannotWrite.
+    """
 
     def write_part(self, batches: Iterable[pa.RecordBatch], delivery: int, destination: Path) -> int:
         """Write one delivery's rows as a part; returns their number."""
@@ -25,7 +29,10 @@ class Engine(Protocol):
         """How many distinct rows of `part` are in none of the `earlier` parts."""
 
     def write_csv(self, parts: Sequence[Path], schema: Schema, destination: Path) -> None:
-        """Write the distinct rows of all parts, in order of arrival, with a header and no index."""
+        """Write the distinct rows of all parts, in order of arrival, with a header and no index.
+
+        Labels are written in the schema's words for exited and stayed, so `CsvFile` reads the same rows back.
+        """
 
     def distinct(self, parts: Sequence[Path], without: Sequence[Path], schema: Schema) -> Iterator[pa.RecordBatch]:
         """The distinct rows of `parts` that are not in the parts `without`, in order of arrival."""
