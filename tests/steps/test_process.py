@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import Busy, ConfigurationError, NoUsableData
-from holdfast.records import Decision, Metric, Observation, ReportRecord
+from holdfast.records import Metric, Observation, ReportRecord
 from holdfast.session import reading
 from holdfast.steps import deployment, diagnostics, ingestion, process, reporting, scoring, training
 from holdfast.steps.process import decide
 from holdfast.store import lastrun
 from holdfast.store.files import digest_of_file, locked
+from holdfast.store.ledger import PastDecision
 from holdfast.store.releases import current_id
 from holdfast.workspace import Workspace
 
@@ -165,7 +166,7 @@ def outcome_of(workspace: Workspace) -> dict[str, str]:
     return {path.name: digest_of_file(path) for path in files}
 
 
-def last_decision(workspace: Workspace) -> tuple[Decision, bool]:
+def last_decision(workspace: Workspace) -> PastDecision:
     with reading(workspace) as (ledger, _):
         found = ledger.last_decision(workspace.source)
     assert found is not None
@@ -176,7 +177,7 @@ def test_the_first_run_makes_everything(running: Workspace) -> None:
     made = {path.name for path in running.model_folder.iterdir()}
     assert made >= {"trainedmodel.pkl", "latestscore.txt", "diagnostics.json", "confusionmatrix.png", "report.html"}
     assert current_id(running.deployment_folder) is not None
-    decision, finished = last_decision(running)
+    decision, finished, _ = last_decision(running)
     assert (decision.action, finished) == ("train", True)
 
 
@@ -260,6 +261,14 @@ def test_a_first_candidate_that_is_refused_is_not_tried_again(one_class: Workspa
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_production_folder_that_was_emptied_gets_a_model_again(running: Workspace) -> None:
+    process.run(running)
+    shutil.rmtree(running.deployment_folder)
+    assert process.run(running).decision.action == "train"
+    assert current_id(running.deployment_folder) is not None
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_bad_file_is_said_in_the_decision_and_stops_nothing(moved: Workspace) -> None:
     (moved.input_folder / "bad.csv").write_bytes(b"\xff\xfe")
     record = process.run(moved)
@@ -336,7 +345,7 @@ def test_a_run_interrupted_after_any_step_is_finished_by_the_next(
     record = process.run(moved)
     assert record.decision.action == ("finish" if step in {"deploy", "diagnose"} else "retrain")
     assert outcome_of(moved) == undisturbed
-    assert last_decision(moved)[1] is True
+    assert last_decision(moved).finished is True
     assert process.run(moved).decision.action == "nothing"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.steps import deployment
+from holdfast.steps.ingestion import ingest
 from holdfast.steps.process import run
 from holdfast.steps.status import status
 from holdfast.store.files import digest_of_file
@@ -54,6 +55,12 @@ def test_a_new_file_waits(running: Workspace, deliver: Deliver) -> None:
 def test_a_changed_file_waits_under_its_old_name(running: Workspace, deliver: Deliver) -> None:
     deliver(running.input_folder, "dataset1.csv", ["n,1,2,3,0"])
     assert status(running).waiting_files == ("dataset1.csv",)
+
+
+def test_a_file_that_was_refused_does_not_wait(running: Workspace) -> None:
+    (running.input_folder / "bad.csv").write_bytes(b"\xff\xfe")
+    ingest(running)
+    assert status(running).waiting_files == ()
 
 
 def test_an_interrupted_run_is_said(

@@ -324,9 +324,9 @@ def decision(dataset: str, source: str = SOURCE) -> Decision:
 def test_a_decision_is_unfinished_until_it_is_said_to_be_finished(ledger: Ledger) -> None:
     assert ledger.last_decision(SOURCE) is None
     ledger.record_decision("run-1", NOW, decision("d"))
-    assert ledger.last_decision(SOURCE) == (decision("d"), False)
-    ledger.finish_decision("run-1")
-    assert ledger.last_decision(SOURCE) == (decision("d"), True)
+    assert ledger.last_decision(SOURCE) == (decision("d"), False, None)
+    ledger.finish_decision("run-1", "0001-abc")
+    assert ledger.last_decision(SOURCE) == (decision("d"), True, "0001-abc")
 
 
 def test_the_last_decision_is_that_of_one_input_folder(ledger: Ledger) -> None:

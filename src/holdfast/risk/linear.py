@@ -18,6 +18,7 @@ from holdfast.errors import CandidateRefused
 from holdfast.records import RiskModel
 
 Floats = NDArray[np.float64]
+LARGEST_VALUE = 1e30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +36,17 @@ def fit_logistic(values: Floats, exited: NDArray[np.int8], names: Sequence[str])
     """The brief's model: scikit-learn's LogisticRegression(solver="liblinear", C=1.0, random_state=0) on raw values.
 
     `values` (n, k) may hold NaN, which is filled with the column's median (the pickled object is then a pipeline
-    that does the same); `exited` (n,) is 0 or 1 and has both classes. Raises CandidateRefused when a coefficient
-    is not finite.
+    that does the same); `exited` (n,) is 0 or 1 and has both classes. Raises CandidateRefused when a value is
+    beyond 1e30, with which the solver would not end, or a coefficient is not finite.
     """
     import pandas as pd
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    for name, column in zip(names, values.T, strict=True):
+        if (np.abs(column) > LARGEST_VALUE).any():
+            hint = f"correct the data, or give the column a maximum in the schema, at most {LARGEST_VALUE:g}"
+            raise CandidateRefused("a value too large to learn from", column=name, hint=hint)
     frame = pd.DataFrame(values, columns=pd.Index(names))
     classifier = LogisticRegression(solver="liblinear", C=1.0, random_state=0, max_iter=100)
     estimator = classifier

@@ -11,8 +11,10 @@ from holdfast.schema import Schema
 
 
 def feature_values(rows: pa.Table | pa.RecordBatch, schema: Schema) -> NDArray[np.float64]:
-    """The numeric features (n, k), in the schema's order; NaN where missing."""
-    columns = [pc.cast(rows.column(c.name), pa.float64()).to_numpy(zero_copy_only=False) for c in schema.features]
+    """The numeric features (n, k), in the schema's order; NaN where missing, the nearest double beyond 2**53."""
+    columns = [
+        pc.cast(rows.column(c.name), pa.float64(), safe=False).to_numpy(zero_copy_only=False) for c in schema.features
+    ]
     return np.column_stack(columns) if columns else np.empty((rows.num_rows, 0))
 
 

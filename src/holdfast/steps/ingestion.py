@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 
-from holdfast.dataset import current_files, describe, part_of, parts_of, quarantine_of, write_out
+from holdfast.dataset import current_files, describe, part_of, parts_of, quarantine_of, withdraw_lost, write_out
 from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted, NoUsableData
 from holdfast.records import IngestRecord, RejectedRow, SourceFile
 from holdfast.session import Progress, Session, begin, silent, utc_now
@@ -27,6 +28,11 @@ class Found:
 
     path: Path
     digest: str
+    size: int
+
+
+class _Moving(HoldfastError):
+    """A file changed or vanished between being found and being read; the next run looks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +52,20 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
     """
     with begin(where, "ingest", progress) as session:
         found, notices = look(session.workspace)
+        withdraw_lost(session, {file.digest for file in found})
         history = History.of(session)
-        taken = []
+        taken: list[Taken] = []
+        postponed: list[str] = []
         for file in found:
             if not history.knows(file):
-                taken.append(_take(session, file, history, found))
-                history.add(taken[-1].file)
+                try:
+                    taken.append(_take(session, file, history, found))
+                except _Moving as error:
+                    postponed.append(f"{file.path.name}: left for the next time, {error.message}")
+                else:
+                    history.add(taken[-1].file)
         write_out(session)
-        record = _record(session, found, taken, notices)
+        record = _record(session, len(found) - len(taken) - len(postponed), taken, (*notices, *postponed))
         session.worked = bool(taken)
         session.result = record
         if record.dataset.rows == 0:
@@ -68,9 +80,11 @@ def look(workspace: Workspace) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     found = []
     for path in listing.files:
         try:
-            found.append(Found(path, digest_of_delivery(path)))
+            found.append(Found(path, digest_of_delivery(path), path.stat().st_size))
         except (InputOutputError, NotPermitted) as error:
             notices.append(f"{path.name}: left alone, {error.message}")
+        except FileNotFoundError:
+            notices.append(f"{path.name}: left alone, it has just vanished")
     return tuple(found), tuple(notices)
 
 
@@ -127,14 +141,15 @@ def _take(session: Session, found: Found, history: History, lying: Sequence[Foun
         name=found.path.name,
         folder=session.workspace.source,
         digest=found.digest,
-        size=0,
+        size=found.size,
         received=utc_now(),
         status="refused",
     )
     twin = history.twin(found)
     try:
         taken = Taken(_copy_of(twin, entry)) if twin else _take_rows(session, found, entry, history, lying)
-    except (FileRefused, NotPermitted) as error:
+    except FileRefused as error:
+        _refuse_if_moving(found)
         taken = Taken(replace(entry, error=error.record(session.run_id)))
     workspace = session.workspace
     session.ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, taken.file)
@@ -144,8 +159,8 @@ def _take(session: Session, found: Found, history: History, lying: Sequence[Foun
 def _copy_of(twin: SourceFile, entry: SourceFile) -> SourceFile:
     same = f"{entry.name}: the same bytes as {twin.name}"
     if twin.status == "refused":
-        return replace(entry, size=twin.size, error=twin.error, notices=(same,))
-    return replace(entry, size=twin.size, status="duplicate", rows=twin.rows, duplicate=twin.rows, notices=(same,))
+        return replace(entry, error=twin.error, notices=(same,))
+    return replace(entry, status="duplicate", rows=twin.rows, duplicate=twin.rows, notices=(same,))
 
 
 def _take_rows(session: Session, found: Found, entry: SourceFile, history: History, lying: Sequence[Found]) -> Taken:
@@ -153,7 +168,7 @@ def _take_rows(session: Session, found: Found, entry: SourceFile, history: Histo
     superseded = history.superseded_by(found, lying)
     part, quarantine = part_of(workspace, entry), quarantine_of(workspace, entry)
     with (
-        open_regular(found.path) as stream,
+        _open(found) as stream,
         replacing(part) as new_part,
         replacing(quarantine) as new_quarantine,
         QuarantineWriter(new_quarantine) as writer,
@@ -161,8 +176,7 @@ def _take_rows(session: Session, found: Found, entry: SourceFile, history: Histo
         file = CsvFile(stream, schema, entry.name)
         rows = _Rows(session, file, writer)
         valid = session.engine.write_part(rows.accepted(), entry.number, new_part)
-        if digest_of_delivery(found.path) != found.digest:
-            raise FileRefused("the file changed while it was read", file=entry.name, hint="the next run takes it")
+        _refuse_if_moving(found)
     new = session.engine.count_new(part, history.parts_without(workspace, superseded), schema)
     if file.rows != valid + writer.rows:
         raise HoldfastError(f"{file.rows} rows read, {valid + writer.rows} accounted for", file=entry.name)
@@ -174,7 +188,6 @@ def _take_rows(session: Session, found: Found, entry: SourceFile, history: Histo
     return Taken(
         replace(
             entry,
-            size=file.examination.size,
             status="accepted",
             rows=file.rows,
             accepted=new,
@@ -186,6 +199,23 @@ def _take_rows(session: Session, found: Found, entry: SourceFile, history: Histo
         ),
         tuple(rows.shown),
     )
+
+
+def _open(found: Found) -> BinaryIO:
+    try:
+        return open_regular(found.path)
+    except (InputOutputError, NotPermitted) as error:  # it could be read a moment ago
+        raise _Moving(error.message) from None
+
+
+def _refuse_if_moving(found: Found) -> None:
+    """Raises _Moving unless the file is still the one that was found: what was read may be neither old nor new."""
+    try:
+        same = digest_of_delivery(found.path) == found.digest
+    except (InputOutputError, NotPermitted) as error:
+        raise _Moving(error.message) from None
+    if not same:
+        raise _Moving("it changed while it was read")
 
 
 class _Rows:
@@ -208,12 +238,12 @@ class _Rows:
             yield parsed.rows
 
 
-def _record(session: Session, found: Sequence[Found], taken: Sequence[Taken], notices: Sequence[str]) -> IngestRecord:
+def _record(session: Session, known: int, taken: Sequence[Taken], notices: Sequence[str]) -> IngestRecord:
     files = tuple(each.file for each in taken)
     return IngestRecord(
         dataset=describe(session),
         files=files,
-        known=len(found) - len(files),
+        known=known,
         rows=sum(file.rows for file in files),
         accepted=sum(file.accepted for file in files),
         duplicate=sum(file.duplicate for file in files),

@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.errors import ConfigurationError, from_os_error
 from holdfast.records import InitRecord
-from holdfast.schema import BRIEF_SCHEMA, schema_to_json
+from holdfast.schema import BRIEF_SCHEMA, Schema, schema_to_json
 from holdfast.session import Progress, silent
 from holdfast.sources.inference import Roles, infer_schema
 from holdfast.store.files import write_file
@@ -100,23 +100,35 @@ def init_from(folder: Path, table: Path, roles: Roles) -> InitRecord:
         raise ConfigurationError("there is a workspace here already", file=str(root / CONFIG_NAME), hint=hint)
     schema, notices = infer_schema(table, roles)
     config: dict[str, Any] = dict(SOURCE)
-    if set(schema.names) != set(BRIEF_SCHEMA.names):
+    if not _is_the_briefs(schema):
         config["schema"] = schema_to_json(schema)
     made = _lay_out(folder, config | {"holdout": HOLDOUT})
-    copy = made.root / "sourcedata" / table.name
+    copy = made.root / "sourcedata" / (table.name if table.suffix.lower() == ".csv" else f"{table.name}.csv")
     if copy.exists():
-        made.left_alone.append(f"sourcedata/{table.name}")
+        made.left_alone.append(f"sourcedata/{copy.name}")
     else:
         try:
             shutil.copyfile(table, copy)
         except OSError as error:
             raise from_os_error(error, "write", str(copy)) from None
-        made.created.append(f"sourcedata/{table.name}")
+        made.created.append(f"sourcedata/{copy.name}")
     held_out = f"{HOLDOUT:.0%} of the clients are held out of training to score on, as testdata/ is empty"
     return made.record(
         (*notices, held_out),
         f"holdfast run --workspace {folder}",
         f"holdfast assess --workspace {folder} --top 20",
+    )
+
+
+def _is_the_briefs(schema: Schema) -> bool:
+    """True if the brief's own schema takes every cell that was looked at, but for values out of bounds."""
+    brief = {column.name: column for column in BRIEF_SCHEMA.columns}
+    target = schema.target
+    return (
+        set(schema.names) == set(brief)
+        and all((c.role, c.type) == (brief[c.name].role, brief[c.name].type) for c in schema.columns)
+        and not any(column.missing_allowed for column in schema.features)
+        and (target.exited, target.stayed) == ("1", "0")
     )
 
 

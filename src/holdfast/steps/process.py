@@ -42,9 +42,9 @@ def run(workspace: Workspace, progress: Progress = silent) -> RunRecord:
             record = _act(session, decision, taken)
         except HoldfastError as error:
             if error.exit_status < FIRST_OUTRIGHT_FAILURE:
-                session.ledger.finish_decision(session.run_id)
+                _finish(session)
             raise
-        session.ledger.finish_decision(session.run_id)
+        _finish(session)
         lastrun.save(workspace, decision)
         session.result = replace(record, diagnosis=None)
         return record
@@ -82,6 +82,12 @@ def measure(workspace: Workspace, progress: Progress = silent) -> dict[str, floa
         }
 
 
+def _finish(session: Session) -> None:
+    from holdfast.store.releases import current_id
+
+    session.ledger.finish_decision(session.run_id, current_id(session.workspace.deployment_folder))
+
+
 def observe(session: Session, taken: IngestRecord) -> Observation:
     """What the decision rests on; scores the deployed model on the rows that it has not learned from."""
     from holdfast.store.releases import pin_current
@@ -89,7 +95,8 @@ def observe(session: Session, taken: IngestRecord) -> Observation:
     workspace = session.workspace
     pinned = pin_current(workspace.deployment_folder)
     last = session.ledger.last_decision(workspace.source)
-    decided, finished = last if last else (None, True)
+    release = pinned.release.id if pinned else None
+    dataset = last.decision.observation.dataset_digest if last else None
     rows, exited, f1 = _unseen(session, pinned) if pinned else (0, 0, None)
     return Observation(
         source=workspace.source,
@@ -97,14 +104,14 @@ def observe(session: Session, taken: IngestRecord) -> Observation:
         refused_files=tuple(file.name for file in taken.files if file.status == "refused"),
         dataset_digest=taken.dataset.digest,
         dataset_rows=taken.dataset.rows,
-        release=pinned.release.id if pinned else None,
+        release=release,
         release_learned_from=pinned.release.dataset_digest if pinned else None,
         deployed_f1=pinned.release.f1 if pinned else None,
         unseen_rows=rows,
         unseen_exited=exited,
         unseen_f1=f1,
-        decided_before=bool(decided and decided.observation.dataset_digest == taken.dataset.digest and finished),
-        unfinished=not finished,
+        decided_before=bool(last and last.finished and (dataset, last.release) == (taken.dataset.digest, release)),
+        unfinished=bool(last and not last.finished),
     )
 
 

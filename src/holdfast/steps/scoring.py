@@ -30,8 +30,9 @@ def score(where: Workspace | Session, progress: Progress = silent) -> Scorecard:
         model = trained_model(workspace)
         session.progress("scoring", 0, None)
         test = read_test_data(workspace)
+        card = _card(model, test, workspace)
         overlap = 0 if test.held_out else _overlap(session, test)
-        card = replace(_card(model, test, workspace), overlap=overlap, seconds=session.seconds)
+        card = replace(card, overlap=overlap, seconds=session.seconds)
         card = replace(card, notices=(*card.notices, *_overlap_notice(overlap)))
         if card.f1.value is None:
             raise NoUsableData("F1 is undefined: nobody in the test data exited", file=test.description)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from holdfast.dataset import dataset_digest, parts_of
-from holdfast.records import Dataset, Decision, Release, Status
+from holdfast.records import Dataset, Release, Status
 from holdfast.session import reading
 from holdfast.sources.files import list_folder
 from holdfast.store.crontab import show_schedule
 from holdfast.store.releases import pin_current
 from holdfast.workspace import Workspace
+
+if TYPE_CHECKING:
+    from holdfast.store.ledger import PastDecision
 
 SHOWN_DELIVERIES = 6
 
@@ -21,9 +26,9 @@ def status(workspace: Workspace) -> Status:
         files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
         deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
         rows, exited, unlabelled = engine.count(parts_of(workspace, files), workspace.schema)
-        seen = {file.name for file in deliveries}
+        seen = {file.name: file.size for file in deliveries}
         listing = list_folder(workspace.input_folder).files if workspace.input_folder.is_dir() else ()
-        waiting = tuple(path.name for path in listing if path.name not in seen)
+        waiting = tuple(path.name for path in listing if seen.get(path.name) != path.stat().st_size)
         last = ledger.last_decision(workspace.source)
         return Status(
             workspace=str(workspace.root),
@@ -42,7 +47,7 @@ def status(workspace: Workspace) -> Status:
             else None,
             waiting_files=waiting,
             deliveries=deliveries[-SHOWN_DELIVERIES:],
-            decision=last[0] if last else None,
+            decision=last.decision if last else None,
             assessed=ledger.last_assessment(),
             runs=ledger.runs(),
             next=_next(workspace, release, waiting, last),
@@ -53,11 +58,11 @@ def _next(
     workspace: Workspace,
     release: Release | None,
     waiting: tuple[str, ...],
-    last: tuple[Decision, bool] | None,
+    last: PastDecision | None,
 ) -> tuple[str, ...]:
     schedule = show_schedule(workspace.root)
     steps = [schedule.message]
-    if last and not last[1]:
+    if last and not last.finished:
         steps.append("the last run was interrupted: the next one takes it up again")
     if waiting:
         steps.append(f"{len(waiting)} files wait in {workspace.source}: holdfast run takes them in")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -35,6 +35,14 @@ UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTO
 LONGEST_WAIT = 10
 """Seconds that a command waits for another one to finish writing."""
 A_MOMENT = 0.02
+
+
+class PastDecision(NamedTuple):
+    """A decision, whether it was carried out to its end, and the release that was then in production."""
+
+    decision: Decision
+    finished: bool
+    release: str | None
 
 
 class Ledger:
@@ -201,15 +209,19 @@ class Ledger:
         }
         self._write(decisions.insert().values(**values))
 
-    def finish_decision(self, run: str) -> None:
-        """Note that the decision of this run has been carried out to its end."""
-        self._write(decisions.update().where(decisions.c.run == run).values(finished=True))
+    def finish_decision(self, run: str, release: str | None) -> None:
+        """Note that the decision of this run has been carried out, and which release is in production since."""
+        self._write(decisions.update().where(decisions.c.run == run).values(finished=True, release=release))
 
-    def last_decision(self, source: str) -> tuple[Decision, bool] | None:
-        """The latest decision about one input folder's data, and whether it was carried out."""
+    def last_decision(self, source: str) -> PastDecision | None:
+        """The latest decision about one input folder's data."""
         query = sa.select(decisions).where(decisions.c.source == source).order_by(decisions.c.id.desc()).limit(1)
         rows = self._rows(query)
-        return (from_json(Decision, json.loads(rows[0].record)), rows[0].finished) if rows else None
+        return (
+            PastDecision(from_json(Decision, json.loads(rows[0].record)), rows[0].finished, rows[0].release)
+            if rows
+            else None
+        )
 
     def decisions(self, limit: int = 10) -> tuple[tuple[str, Decision], ...]:
         """When, and the decision: the latest `limit`, newest first."""

@@ -90,6 +90,7 @@ decisions = sa.Table(
     _column("source"),
     _column("dataset_digest"),
     _column("finished", sa.Boolean),
+    _column("release", null=True),
     _column("record"),
 )
 

@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("run", "created", "source", "dataset_digest")),
         sa.Column("finished", sa.Boolean, nullable=False),
+        sa.Column("release", sa.Text),
         sa.Column("record", sa.Text, nullable=False),
     )
     op.create_table(
