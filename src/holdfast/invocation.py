@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.errors import DONE, DONE_WITH_QUARANTINE, HoldfastError
-from holdfast.records import IngestRecord, RunRecord, to_json
+from holdfast.errors import DONE, HoldfastError
+from holdfast.records import to_json
+from holdfast.session import exit_status_of
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -85,14 +86,6 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-
-
-def exit_status_of(record: object) -> int:
-    """0, or 3 when rows or files were quarantined or refused on the way."""
-    taken = record.ingest if isinstance(record, RunRecord) else record
-    if isinstance(taken, IngestRecord) and (taken.quarantined or taken.refused):
-        return DONE_WITH_QUARANTINE
-    return DONE
 
 
 def command(name: str) -> Callable[[Body], click.Command]:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import DONE, HoldfastError, UsageError, from_os_error
-from holdfast.records import to_json
+from holdfast.errors import DONE, DONE_WITH_QUARANTINE, HoldfastError, UsageError, from_os_error
+from holdfast.records import IngestRecord, RunRecord, to_json
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
 from holdfast.workspace import Workspace, current_user
@@ -27,6 +27,14 @@ Progress = Callable[[str, int, int | None], None]
 
 LISTS_IN_HISTORY = 100
 INTERRUPTED = 130
+
+
+def exit_status_of(record: object) -> int:
+    """0, or 3 when rows or files were quarantined or refused on the way."""
+    taken = record.ingest if isinstance(record, RunRecord) else record
+    if isinstance(taken, IngestRecord) and (taken.quarantined or taken.refused):
+        return DONE_WITH_QUARANTINE
+    return DONE
 
 
 def silent(_what: str, _done: int, _total: int | None) -> None:
@@ -79,6 +87,7 @@ def begin(where: Workspace | Session, command: str, progress: Progress = silent)
             started=utc_now(),
             clock=time.perf_counter(),
             worked=True,
+            result=None,
         )
         with _recorded(inner, command):
             yield inner
@@ -166,7 +175,7 @@ def _as_known(error: Exception) -> HoldfastError:
 
 
 def _record(session: Session, command: str, status: str, error: HoldfastError | None) -> None:
-    exit_status = error.exit_status if error else DONE if status == "done" else INTERRUPTED
+    exit_status = error.exit_status if error else exit_status_of(session.result) if status == "done" else INTERRUPTED
     cause = error.record(session.run_id) if error else None
     session.journal.write(
         status, utc_now(), command=command, run=session.run_id, seconds=round(session.seconds, 3), error=cause

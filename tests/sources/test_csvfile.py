@@ -303,6 +303,11 @@ def test_a_carriage_return_inside_a_line_is_broken_quoting() -> None:
     assert reading.refusals == [(2, None, "quoting: a carriage return stands in a field without quotes")]
 
 
+def test_a_blank_line_does_not_make_up_for_a_carriage_return() -> None:
+    reading = read(HEADER + "acme,1,2,3,0\rbeta,1,2,3,0\n\n")
+    assert (reading.clients, [row.line for row in reading.rejected]) == ([], [2])
+
+
 # ---- rows that are wrong
 
 

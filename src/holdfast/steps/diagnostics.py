@@ -153,13 +153,18 @@ def _timing(ledger: Ledger, step: str, measured: float | None) -> Timing:
 
 def _packages(workspace: Workspace, *, fresh: bool) -> PackageCheck:
     last = None if fresh else _last_package_check(workspace)
-    if last:
-        age = datetime.now(UTC) - datetime.fromisoformat(last.checked)
-        if timedelta() <= age < PACKAGES_GOOD_FOR:
-            return last
+    if last and timedelta() <= _age(last) < PACKAGES_GOOD_FOR:
+        return last
     check = check_packages(utc_now())
     write_file(workspace.state_folder / PACKAGES, json.dumps(to_json(check)).encode())
     return check
+
+
+def _age(check: PackageCheck) -> timedelta:
+    try:
+        return datetime.now(UTC) - datetime.fromisoformat(check.checked)
+    except (ValueError, TypeError):  # not a time of ours
+        return PACKAGES_GOOD_FOR
 
 
 def _last_package_check(workspace: Workspace) -> PackageCheck | None:
