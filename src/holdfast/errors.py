@@ -32,6 +32,15 @@ DONE_WITH_QUARANTINE = 3
 EXCERPT_LENGTH = 40
 
 
+def printable(text: str) -> str:
+    r"""Text with control characters escaped.
+
+    >>> printable("a\nb")
+    'a\\nb'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
 def excerpt(text: str) -> str:
     r"""A value as it may be shown: control characters escaped, at most 40 characters.
 
@@ -40,7 +49,7 @@ def excerpt(text: str) -> str:
     >>> len(excerpt("x" * 1000))
     40
     """
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    shown = printable(text)
     return shown if len(shown) <= EXCERPT_LENGTH else shown[: EXCERPT_LENGTH - 1] + "…"
 
 
@@ -87,9 +96,9 @@ class HoldfastError(Exception):
         place = ", ".join(
             part
             for part in (
-                self.file,
+                self.file and printable(self.file),
                 None if self.row is None else f"line {self.row}",
-                None if self.column is None else f"column {self.column}",
+                None if self.column is None else f"column {printable(self.column)}",
             )
             if part
         )

@@ -61,7 +61,10 @@ def _read(kind: Any, data: Any, place: str) -> Any:
         return kind(**{name: _read(hint, data[name], f"{place}.{name}") for name, hint in hints.items()})
     if kind is float:
         numeric = isinstance(data, int | float) and not isinstance(data, bool)
-        return float(_checked(data, numeric, place))
+        try:
+            return float(_checked(data, numeric, place))
+        except OverflowError:
+            raise ValueError(f"{place}: a number beyond what a float holds") from None
     return _checked(data, isinstance(kind, type) and type(data) is kind, place)
 
 
