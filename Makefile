@@ -31,7 +31,9 @@ endif
 run: $(STAMP)
 	@$(BIN)/holdfast init $(DEMO) --demo
 	@$(BIN)/holdfast run --workspace $(DEMO)
-	@sed -i.practice -e 's/practicedata/sourcedata/' -e 's/practicemodels/models/' $(DEMO)/config.json
+	@grep -q practicedata $(DEMO)/config.json && \
+	  sed -i.practice -e 's/practicedata/sourcedata/' -e 's/practicemodels/models/' $(DEMO)/config.json || \
+	  echo "the demo's story has been told; to hear it again: rm -r $(DEMO)"
 	@$(BIN)/holdfast run --workspace $(DEMO)
 	@$(BIN)/holdfast assess --workspace $(DEMO) --top 20
 

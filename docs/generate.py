@@ -74,7 +74,8 @@ def _commands() -> Iterator[str]:
 
 
 def _help(command: click.Command, parent: click.Context, name: str) -> Iterator[str]:
-    context = click.Context(command, info_name=name, parent=parent, max_content_width=100, terminal_width=100)
+    width = {"max_content_width": 100, "terminal_width": 100}
+    context = click.Context(command, info_name=name, parent=parent, **command.context_settings, **width)
     yield "```text"
     yield command.get_help(context)
     yield "```"

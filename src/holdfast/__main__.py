@@ -1,6 +1,6 @@
 """`python -m holdfast` and the command `holdfast`."""
 
-from holdfast.frontdoor import main
+from holdfast.frontdoor import enter
 
 if __name__ == "__main__":
-    main()
+    enter()

@@ -97,6 +97,7 @@ def command(name: str) -> Callable[[Body], click.Command]:
             "folder",
             type=click.Path(path_type=Path),
             default=Path(),
+            metavar="DIR",
             help="The workspace; default: this folder.",
         )
         @click.option("--json", "as_json", is_flag=True, help="Print the record as JSON and nothing else.")

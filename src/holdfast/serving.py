@@ -64,9 +64,9 @@ def predict(workspace: Workspace, location: str | None = None, limit: Limit | No
     """Prediction, probability and client of every row at `location`: a CSV file or folder of the workspace's data.
 
     A location is relative to the workspace; the workspace's own absolute path may stand before it; a bare file name
-    is looked for in the data folders; None means the test data. Raises LocationRefused for anything outside the
-    data folders, NothingDeployed before the first release, FileRefused for a file that cannot be read, TooLarge as
-    soon as more than `limit` has been found.
+    is looked for in the data folders; None means the test data, or finaldata.csv where test clients are held out of
+    it. Raises LocationRefused for anything outside the data folders, NothingDeployed before the first release,
+    FileRefused for a file that cannot be read, TooLarge as soon as more than `limit` has been found.
     """
     current = deployed(workspace)
     folder, relative = resolve(workspace, location)
@@ -109,7 +109,9 @@ def resolve(workspace: Workspace, location: str | None) -> tuple[Path, PurePosix
     Decides on the text alone; `open_beneath` then walks the path without following a link.
     """
     if location is None:
-        return workspace.existing(workspace.test_folder, "test_data_path"), PurePosixPath()
+        folder = workspace.existing(workspace.test_folder, "test_data_path")
+        no_test_files = workspace.holdout > 0 and not list_folder(folder).files
+        return (workspace.output_folder, PurePosixPath("finaldata.csv")) if no_test_files else (folder, PurePosixPath())
     path = _relative_to_root(workspace, location)
     for folder in workspace.data_folders:
         below = folder.relative_to(workspace.root) if folder.is_relative_to(workspace.root) else None

@@ -158,11 +158,31 @@ def test_a_list_of_any_client_ids_reads_back_as_csv(ids: list[str]) -> None:
 def test_the_list_goes_to_a_file_elsewhere_if_one_is_named(small: Workspace, tmp_path: Path, name: str) -> None:
     for kept in ("assessment.csv", "assessment.json"):
         (small.model_folder / kept).unlink(missing_ok=True)
+    (tmp_path / "lists").mkdir()
     assessment = assess(small, out=tmp_path / "lists" / name)
     text = (tmp_path / "lists" / name).read_bytes().decode()
     assert (json.loads(text)["clients"][0]["client"] if name.endswith("json") else text.split(",")[0]) in {"a", "rank"}
     assert not (small.model_folder / "assessment.csv").exists()
     assert assessment.files == (str(tmp_path / "lists" / name),)
+
+
+@pytest.mark.parametrize("name", ["testdata/testdata.csv", "practicedata/new.csv", "ingesteddata/finaldata.csv"])
+def test_a_list_does_not_go_where_the_workspace_keeps_its_own_files(small: Workspace, name: str) -> None:
+    path = small.root / name
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(UsageError):
+        assess(small, out=str(path))
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_the_configuration_is_not_overwritten_by_a_list(small: Workspace) -> None:
+    with pytest.raises(UsageError):
+        assess(small, out=small.root / "config.json")
+
+
+def test_a_list_makes_no_folder(small: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        assess(small, out=tmp_path / "nowhere" / "clients.csv")
 
 
 @pytest.mark.parametrize("name", ["clients.txt", "clients", "clients.parquet"])

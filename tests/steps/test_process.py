@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import Busy, ConfigurationError, NoUsableData
+from holdfast.errors import Busy, ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.records import Metric, Observation, ReportRecord
 from holdfast.session import reading
 from holdfast.steps import deployment, diagnostics, ingestion, process, reporting, scoring, training
@@ -236,11 +236,11 @@ def test_unlabelled_rows_are_no_evidence(running: Workspace, deliver: Deliver) -
 def test_without_an_api_the_run_ends_well_and_says_so(moved: Workspace) -> None:
     record = process.run(moved)
     assert record.call is None
-    assert any("apireturns.txt was not written" in notice for notice in record.notices)
+    assert any("the API is not running" in notice for notice in record.notices)
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_refused_candidate_keeps_the_old_model_and_is_not_tried_again(running: Workspace, deliver: Deliver) -> None:
+def test_a_refused_candidate_keeps_the_old_model_every_time(running: Workspace, deliver: Deliver) -> None:
     before = outcome_of(running)
     source = replace(running, input_folder=running.root / "sourcedata")
     deliver(source.input_folder, "stayed.csv", [f"s{i},1,10,{i},0" for i in range(30)])
@@ -250,14 +250,35 @@ def test_a_refused_candidate_keeps_the_old_model_and_is_not_tried_again(running:
     assert {name: outcome_of(running)[name] for name in before if name != "finaldata.csv"} == {
         name: digest for name, digest in before.items() if name != "finaldata.csv"
     }
-    assert process.run(source).decision.action == "nothing"
+    with pytest.raises(NoUsableData):
+        process.run(source)
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_first_candidate_that_is_refused_is_not_tried_again(one_class: Workspace) -> None:
+def test_a_refusal_ends_when_its_reason_is_gone(one_class: Workspace, deliver: Deliver) -> None:
+    for _ in range(2):
+        with pytest.raises(NoUsableData):
+            process.run(one_class)
+    deliver(one_class.input_folder, "gone.csv", [f"g{i},1,100,{i},1" for i in range(30)])
+    assert process.run(one_class).decision.action == "train"
+
+
+@pytest.mark.usefixtures("quick")
+def test_test_data_that_comes_later_ends_the_refusal(running: Workspace, deliver: Deliver) -> None:
+    fresh = replace(running, test_folder=running.root / "later", deployment_folder=running.root / "elsewhere")
+    fresh.test_folder.mkdir()
     with pytest.raises(NoUsableData):
-        process.run(one_class)
-    assert process.run(one_class).decision.action == "nothing"
+        process.run(fresh)
+    deliver(fresh.test_folder, "test.csv", ["t1,1,100,1,1", "t2,400,4000,1,0"])
+    assert process.run(fresh).decision.action == "train"
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_damaged_release_is_noticed_by_the_next_run(running: Workspace) -> None:
+    process.run(running)
+    (running.deployment_folder / "current" / "model.json").write_bytes(b"{}")
+    with pytest.raises(ModelFileDamaged, match="not what was released"):
+        process.run(running)
 
 
 @pytest.mark.usefixtures("quick")

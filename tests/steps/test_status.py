@@ -73,7 +73,7 @@ def test_an_interrupted_run_is_said(
     monkeypatch.setattr(deployment, "deploy", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run(running)
-    assert any("interrupted" in step for step in status(running).next)
+    assert any("takes it up again" in step for step in status(running).next)
 
 
 def test_looking_changes_nothing_and_needs_no_input_folder(running: Workspace) -> None:

@@ -129,7 +129,7 @@ def test_the_same_data_gives_the_same_model_and_the_same_bytes(ingested: Workspa
 def test_another_process_comes_to_the_same_bytes(ingested: Workspace) -> None:
     train(ingested)
     digest = digest_of_file(pickle_of(ingested))
-    code = "import sys; from holdfast.frontdoor import main; main(['train', '--quiet', '--workspace', sys.argv[1]])"
+    code = "import sys; from holdfast.frontdoor import enter; enter(['train', '--quiet', '--workspace', sys.argv[1]])"
     subprocess.run([sys.executable, "-c", code, str(ingested.root)], check=True, timeout=120)
     assert digest_of_file(pickle_of(ingested)) == digest
 

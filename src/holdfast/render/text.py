@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import excerpt
@@ -34,6 +34,7 @@ Lines = Iterator["str | Table"]
 SHOWN_FILES = 12
 SHOWN_REJECTS = 8
 SHOWN_PACKAGES = 10
+SHOWN_REASONS = 3
 
 
 def print_record(record: Any, limit: int | None = None) -> None:
@@ -48,7 +49,9 @@ def print_record(record: Any, limit: int | None = None) -> None:
 
             sys.stdout.flush()
             console = console or Console(width=None if sys.stdout.isatty() else 160)
-            console.print(line)
+            with console.capture() as captured:
+                console.print(line)
+            sys.stdout.writelines(f"{row.rstrip()}\n" for row in captured.get().splitlines())
     sys.stdout.flush()
 
 
@@ -94,6 +97,7 @@ def _ingest(record: IngestRecord) -> Lines:
         yield table
     if new > SHOWN_FILES:
         yield f"and {new - SHOWN_FILES} more files"
+    yield from (_refusal(file) for file in record.files if file.status == "refused")
     for row in record.rejected[:SHOWN_REJECTS]:
         where = f"{excerpt(row.file)} line {row.line}" + (f", {row.column}" if row.column else "")
         yield f"quarantined: {where}: {row.rule}: {excerpt(row.text)}"
@@ -111,9 +115,15 @@ def _ingest(record: IngestRecord) -> Lines:
 
 def _delivery(file: SourceFile) -> tuple[str, ...]:
     counts = tuple(f"{count:,}" for count in (file.rows, file.accepted, file.duplicate, file.quarantined))
-    refusal = f"refused: {_safe_sentence(file.error['message'])}" if file.error else ""
-    same = "a copy" if file.status == "duplicate" else ""
-    return (_safe(file.name), *counts, refusal or same)
+    remark = {"accepted": "", "duplicate": "a copy", "refused": "refused"}[file.status]
+    return (_safe(file.name), *counts, remark)
+
+
+def _refusal(file: SourceFile) -> str:
+    error = file.error or {}
+    place = f" line {error['row']}" if error.get("row") else ""
+    hint = f" Hint: {error['hint']}" if error.get("hint") else ""
+    return f"refused: {excerpt(file.name)}{place}: {error.get('message')}.{hint}"
 
 
 def _safe_sentence(text: str) -> str:
@@ -228,7 +238,8 @@ def _run(record: RunRecord) -> Lines:
         yield from _report(record.report)
     if record.call:
         yield from _call(record.call)
-    yield from (f"note: {notice}" for notice in record.notices)
+    told = (*(record.train.notices if record.train else ()), *(record.score.notices if record.score else ()))
+    yield from (f"note: {notice}" for notice in (*told, *record.notices))
 
 
 # ---- the list
@@ -238,13 +249,13 @@ def _assessment(record: Assessment, limit: int | None) -> Lines:
     shown = record.clients[:limit]
     total = f"{len(record.clients):,} current clients, {record.expected_exits:,.0f} expected to exit"
     yield f"{total}; the {len(shown)} to call first (release {record.release}):"
-    table = _table(
-        "rank", "client", "probability", *record.features, numbers=(0, 2, *range(3, 3 + len(record.features)))
-    )
+    table = _table("rank", "client", "probability", "strongest contributions", numbers=(0, 2))
+    table.columns[1].min_width = max(len(excerpt(client.client)) for client in shown)
     for client in shown:
-        table.add_row(str(client.rank), _safe(client.client), _percent(client.probability), *_reasons(client))
+        reasons = ", ".join(_reasons(client, record.features))
+        table.add_row(str(client.rank), _safe(client.client), _percent(client.probability), reasons)
     yield table
-    yield "Beside each value: its contribution to the log-odds of exit, against a typical client; + raises the risk."
+    yield "In brackets: the contribution to the log-odds of exit, against a typical client; + raises the risk."
     yield f"the whole list: {', '.join(record.files)}"
     yield from (f"note: {notice}" for notice in record.notices)
 
@@ -258,10 +269,11 @@ def _percent(probability: float) -> str:
     return ">99.9%" if probability > 0.9995 else f"{probability:.1%}"
 
 
-def _reasons(client: ClientRisk) -> Iterator[str]:
-    for value, contribution in zip(client.values, client.contributions, strict=True):
+def _reasons(client: ClientRisk, features: Sequence[str]) -> Iterator[str]:
+    parts = zip(features, client.values, client.contributions, strict=True)
+    for feature, value, contribution in sorted(parts, key=lambda part: -abs(part[2]))[:SHOWN_REASONS]:
         shown = "missing" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
-        yield f"{shown} ({contribution:+.2f})"
+        yield f"{_safe(feature)} {shown} ({contribution:+.2f})"
 
 
 # ---- the workspace

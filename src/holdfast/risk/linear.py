@@ -54,8 +54,7 @@ def fit_logistic(values: Floats, exited: NDArray[np.int8], names: Sequence[str])
         from sklearn.impute import SimpleImputer
         from sklearn.pipeline import make_pipeline
 
-        imputer = SimpleImputer(strategy="median", keep_empty_features=True).set_output(transform="pandas")
-        estimator = make_pipeline(imputer, classifier)
+        estimator = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), classifier)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator.fit(frame, exited)

@@ -23,13 +23,13 @@ from holdfast.schema import Schema
 from holdfast.serving import Deployed, deployed
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store.files import digest_of, write_file
-from holdfast.workspace import Workspace
+from holdfast.workspace import CONFIG_NAME, Workspace
 
 LIST_NAME = "assessment"
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
-def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path | None = None) -> Assessment:
+def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path | str | None = None) -> Assessment:
     """Score every current client (the newest row of each, unless it says that the client exited).
 
     Writes assessment.csv and assessment.json to output_model_path, or one file to `out` (.csv or .json).
@@ -37,7 +37,7 @@ def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path
     """
     with begin(where, "assess", progress) as session:
         workspace = session.workspace
-        targets = _targets(workspace, out)
+        targets = _targets(workspace, None if out is None else Path(out).absolute())
         current = deployed(workspace)
         files = current_files(session)
         rows = _current_clients(session, workspace.schema) if files else None
@@ -88,7 +88,12 @@ def _targets(workspace: Workspace, out: Path | None) -> tuple[Path, ...]:
         return tuple(workspace.model_folder / f"{LIST_NAME}{suffix}" for suffix in (".csv", ".json"))
     if out.suffix not in {".csv", ".json"}:
         raise UsageError("a list is written as .csv or .json", file=str(out), hint="name the file like clients.csv")
-    return (out.absolute(),)
+    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
+    if out == workspace.root / CONFIG_NAME or any(out.is_relative_to(folder) for folder in folders):
+        raise UsageError("a list does not go where the workspace keeps its own files", file=str(out))
+    if not out.parent.is_dir():
+        raise UsageError("there is no such folder", file=str(out.parent), hint="make it first")
+    return (out,)
 
 
 def _current_clients(session: Session, schema: Schema) -> pa.Table:

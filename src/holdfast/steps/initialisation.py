@@ -114,9 +114,23 @@ def init_from(folder: Path, table: Path, roles: Roles) -> InitRecord:
         made.created.append(f"sourcedata/{copy.name}")
     held_out = f"{HOLDOUT:.0%} of the clients are held out of training to score on, as testdata/ is empty"
     return made.record(
-        (*notices, held_out),
+        (_found(schema), *notices, held_out),
         f"holdfast run --workspace {folder}",
         f"holdfast assess --workspace {folder} --top 20",
+    )
+
+
+def _found(schema: Schema) -> str:
+    """What looking at the table came to, in one line."""
+    target, time = schema.target, schema.time
+    value = next((column.name for column in schema.columns if column.role == "value"), "none")
+    client = schema.client.name if schema.client_in_file else "none, every row is one"
+    unused = [column.name for column in schema.categories]
+    numbers = [column.name for column in schema.features]
+    return (
+        f"found: client {client}; exited when {target.name} is {target.exited}; time {time.name if time else 'none'}; "
+        f"value {value}; the model learns from {len(numbers)} numbers ({', '.join(numbers)})"
+        + (f" and does not use {len(unused)} categories ({', '.join(unused)})" if unused else "")
     )
 
 

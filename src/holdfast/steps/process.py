@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.errors import HoldfastError, SourceUnreachable
+from holdfast.errors import ModelFileDamaged, SourceUnreachable
 from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store import lastrun
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, TrainRecord
     from holdfast.store.releases import PinnedRelease
 
-FIRST_OUTRIGHT_FAILURE = 64
+LOW_RECALL = 0.1
 
 
 def run(workspace: Workspace, progress: Progress = silent) -> RunRecord:
     """Ingest what is new; if the deployed model has decayed, retrain, rescore, redeploy; then diagnose, report, call.
 
-    Raises what the steps raise; the deployed model then stays. A run that was interrupted is taken up again by the
-    next one. An API that is not running costs a notice.
+    Raises what the steps raise; the deployed model then stays. A run that was interrupted or refused is taken up
+    again by the next one. An API that is not running costs a notice.
     """
     quiet = _nothing_new(workspace)
     if quiet is not None:
@@ -38,12 +39,7 @@ def run(workspace: Workspace, progress: Progress = silent) -> RunRecord:
         session.worked = decision.action != "nothing"
         if session.worked:
             session.ledger.record_decision(session.run_id, utc_now(), decision)
-        try:
-            record = _act(session, decision, taken)
-        except HoldfastError as error:
-            if error.exit_status < FIRST_OUTRIGHT_FAILURE:
-                _finish(session)
-            raise
+        record = _act(session, decision, taken)
         _finish(session)
         lastrun.save(workspace, decision)
         session.result = replace(record, diagnosis=None)
@@ -94,6 +90,9 @@ def observe(session: Session, taken: IngestRecord) -> Observation:
 
     workspace = session.workspace
     pinned = pin_current(workspace.deployment_folder)
+    if pinned and not pinned.is_whole:
+        message = "the release in production is not what was released: its files were changed"
+        raise ModelFileDamaged(message, file=workspace.show(pinned.folder), hint="put it back: holdfast deploy")
     last = session.ledger.last_decision(workspace.source)
     release = pinned.release.id if pinned else None
     dataset = last.decision.observation.dataset_digest if last else None
@@ -209,6 +208,8 @@ def _act(session: Session, decision: Decision, taken: IngestRecord) -> RunRecord
     diagnosis: Diagnosis = diagnose(session, fresh_packages=False)
     reported: ReportRecord = report(session)
     called, notices = _called(session)
+    if card:
+        notices = (*_cautions(session, decision, card), *notices)
     return RunRecord(
         dry_run=False,
         decision=decision,
@@ -232,13 +233,24 @@ def _renew(session: Session, decision: Decision) -> tuple[TrainRecord, Scorecard
     return train(session), score(session), deploy(session, reason="; ".join(decision.reasons))
 
 
+def _cautions(session: Session, decision: Decision, card: Scorecard) -> Iterator[str]:
+    """What speaks against the new model, which the policy does not ask about."""
+    before = next((r for r in session.ledger.releases() if r.id == decision.observation.release), None)
+    champion = session.ledger.score_of(before.model_digest, "test") if before else None
+    if champion and champion.data_digest == card.data_digest and (champion.f1.value or 0) > (card.f1.value or 0):
+        yield f"on the same test data the new model is worse: F1 {_f1(card.f1)}, before {_f1(champion.f1)}"
+    recall = card.metrics["recall"].value
+    if recall is not None and recall < LOW_RECALL:
+        yield f"this model predicts few exits: it finds {recall:.1%} of those in the test data; trust its order only"
+
+
 def _called(session: Session) -> tuple[CallRecord | None, tuple[str, ...]]:
     from holdfast.steps.calling import call
 
     try:
         return call(session), ()
     except SourceUnreachable as error:
-        return None, (f"apireturns.txt was not written: {error.message}; {error.hint}",)
+        return None, (f"the API is not running, so it was not called (to have it: holdfast serve; {error.message})",)
 
 
 def _no_action(decision: Decision, taken: IngestRecord | None, seconds: float) -> RunRecord:

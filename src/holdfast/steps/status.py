@@ -50,7 +50,7 @@ def status(workspace: Workspace) -> Status:
             decision=last.decision if last else None,
             assessed=ledger.last_assessment(),
             runs=ledger.runs(),
-            next=_next(workspace, release, waiting, last),
+            next=_next(workspace, release, waiting, last, whole=pinned is None or pinned.is_whole),
         )
 
 
@@ -59,11 +59,15 @@ def _next(
     release: Release | None,
     waiting: tuple[str, ...],
     last: PastDecision | None,
+    *,
+    whole: bool,
 ) -> tuple[str, ...]:
     schedule = show_schedule(workspace.root)
     steps = [schedule.message]
+    if not whole:
+        steps.append("the release in production is damaged: holdfast deploy puts it back")
     if last and not last.finished:
-        steps.append("the last run was interrupted: the next one takes it up again")
+        steps.append("the last decision was not carried out to its end: the next run takes it up again")
     if waiting:
         steps.append(f"{len(waiting)} files wait in {workspace.source}: holdfast run takes them in")
     steps.append(

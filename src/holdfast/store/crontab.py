@@ -7,10 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from holdfast.errors import CannotWrite, UsageError
+from holdfast.errors import CannotWrite, UsageError, excerpt
 from holdfast.records import Schedule
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def remove_schedule(root: Path) -> Schedule:
     others = [line for line in lines if not _is_ours(line, root)]
     if others != lines:
         _write(others)
-    return show_schedule(root)
+    return replace(show_schedule(root), message="removed: not scheduled any more")
 
 
 def cron_times(every: str) -> str:
@@ -68,7 +69,7 @@ def cron_times(every: str) -> str:
         return "0 0 * * *"
     if unit not in UNITS or UNITS[unit][1] % number or number >= UNITS[unit][1]:
         hint = "minutes that divide an hour (1m 2m 5m 10m 15m 20m 30m), hours that divide a day (1h 2h 6h 12h), or 1d"
-        raise UsageError("cron cannot keep this interval evenly", value=every, hint=hint)
+        raise UsageError(f"cron cannot keep an interval of '{excerpt(every)}' evenly", value=every, hint=hint)
     step = f"*/{number}" if number > 1 else "*"
     return f"{step} * * * *" if unit == "m" else f"0 {step} * * *"
 

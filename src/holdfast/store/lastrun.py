@@ -22,6 +22,7 @@ OUTPUTS = (
     "model.json",
     "latestscore.txt",
     "current",
+    "current/model.json",
 )
 
 
