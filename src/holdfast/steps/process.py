@@ -249,8 +249,8 @@ def _called(session: Session) -> tuple[CallRecord | None, tuple[str, ...]]:
 
     try:
         return call(session), ()
-    except SourceUnreachable as error:
-        return None, (f"the API is not running, so it was not called (to have it: holdfast serve; {error.message})",)
+    except SourceUnreachable:
+        return None, ("the API is not running, so apireturns.txt was not written (optional: holdfast serve)",)
 
 
 def _no_action(decision: Decision, taken: IngestRecord | None, seconds: float) -> RunRecord:
