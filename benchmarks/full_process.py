@@ -3,8 +3,8 @@
     python benchmarks/full_process.py [--rows 10000] [--repeats 7]
 
 Whole processes, start-up included, on a warm disk; each full process starts from a fresh copy of the same workspace,
-in which the practice model is deployed and the later files of the demo company wait. The answer of the package index
-is the one that the practice run got (it is asked once a day); what asking costs is measured beside it. JSON on stdout.
+in which the practice model is deployed and the later files of the demo company wait. The full process does not ask the
+package index; what `holdfast diagnose`, which does, costs is measured beside it. JSON on stdout.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ class HoldfastError(Exception):
         self.column = column
         self.value = None if value is None else excerpt(value)
         self.hint = hint
+        self.run_id: str | None = None
 
     def __str__(self) -> str:
         place = ", ".join(
@@ -114,7 +115,7 @@ class HoldfastError(Exception):
             "row": self.row,
             "column": self.column,
             "value_excerpt": self.value,
-            "run_id": run_id,
+            "run_id": run_id or self.run_id,
             "hint": self.hint,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -86,6 +87,7 @@ def enter(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     gc.set_threshold(COLLECT_EVERY)
     status = main(arguments)
+    atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # a reader that has gone, or a stream closed on its account
             stream.flush()

@@ -76,7 +76,7 @@ class ProgressBar:
             from rich.progress import Progress
 
             self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(what)
+            self._task = self._bar.add_task(what, total=None)
             self._bar.start()
         if self._task is not None:
             self._bar.update(self._task, description=what, completed=done, total=total)

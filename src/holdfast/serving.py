@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
-from holdfast.errors import LocationRefused, NothingDeployed, NoUsableData, TooLarge, excerpt, nearest
+from holdfast.errors import (
+    ConfigurationError,
+    LocationRefused,
+    NothingDeployed,
+    NoUsableData,
+    TooLarge,
+    excerpt,
+    nearest,
+)
 from holdfast.records import Prediction, Predictions, RejectedRow, Release, RiskModel
 from holdfast.risk.linear import log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
@@ -51,12 +59,16 @@ class Deployed:
 def deployed(workspace: Workspace) -> Deployed:
     """The model in production now.
 
-    Raises NothingDeployed before the first release, ModelFileDamaged when its files are not those released.
+    Raises NothingDeployed before the first release, ModelFileDamaged when its files are not those released,
+    ConfigurationError when the schema has changed since it was trained.
     """
     pinned = pin_current(workspace.deployment_folder)
     if pinned is None:
         raise NothingDeployed("no model is deployed yet", hint="run: holdfast run")
     model = parse_model(pinned.read(MODEL_FILE), workspace.show(pinned.folder / MODEL_FILE))
+    if model.schema_digest != workspace.schema.digest:
+        message = f"release {pinned.release.id} was trained on another schema than config.json describes"
+        raise ConfigurationError(message, hint="run: holdfast run (it trains anew), or restore the schema")
     return Deployed(pinned, model)
 
 

@@ -149,6 +149,7 @@ def _recorded(session: Session, command: str) -> Iterator[Session]:
     try:
         yield session
     except HoldfastError as error:
+        error.run_id = session.run_id
         _record_failure(session, command, "refused" if error.exit_status < UsageError.exit_status else "failed", error)
         raise
     except Exception as error:

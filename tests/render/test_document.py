@@ -89,6 +89,7 @@ OBSERVATION = Observation(
     unseen_rows=0,
     unseen_exited=0,
     unseen_f1=None,
+    unusable=None,
     decided_before=False,
     unfinished=False,
 )

@@ -146,18 +146,18 @@ def test_an_answer_is_good_for_a_day(running: Workspace, asked: list[str]) -> No
 
 
 @pytest.mark.parametrize("content", ["{", "null", json.dumps({"checked": "yesterday"}), "[]"])
-def test_a_damaged_answer_is_asked_for_again(running: Workspace, asked: list[str], content: str) -> None:
+def test_a_damaged_answer_counts_as_none(running: Workspace, asked: list[str], content: str) -> None:
     (running.state_folder / "packages.json").write_text(content)
-    diagnose(running, fresh_packages=False)
-    assert len(asked) == 1
+    packages = diagnose(running, fresh_packages=False).packages
+    assert (packages.reachable, packages.message) == (False, "not checked yet: run holdfast diagnose")
+    assert not asked
 
 
-@pytest.mark.parametrize("checked", ["2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
-def test_an_answer_of_another_time_is_asked_for_again(running: Workspace, asked: list[str], checked: str) -> None:
-    kept = running.state_folder / "packages.json"
-    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"checked": checked}))
+def test_the_full_process_never_waits_for_the_package_index(running: Workspace, asked: list[str]) -> None:
+    (running.state_folder / "packages.json").unlink(missing_ok=True)
     diagnose(running, fresh_packages=False)
-    assert len(asked) == 1
+    assert not asked
+    assert "not checked yet" in (running.log_folder / "outdated.txt").read_text()
 
 
 @pytest.mark.usefixtures("asked")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.errors import Busy, ConfigurationError, ModelFileDamaged, NoUsableData
+from holdfast.errors import Busy, ConfigurationError, NoUsableData
 from holdfast.records import Metric, Observation, ReportRecord
+from holdfast.schema import Schema
+from holdfast.serving import predict
 from holdfast.session import reading
 from holdfast.steps import deployment, diagnostics, ingestion, process, reporting, scoring, training
 from holdfast.steps.process import decide
@@ -28,6 +32,14 @@ from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
 Clients = Callable[..., list[str]]
+
+
+class Stranger(http.server.SimpleHTTPRequestHandler):
+    """A server that is not the API."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
 
 # ---- the decision
 
@@ -48,6 +60,7 @@ SEEN = Observation(
     unseen_rows=100,
     unseen_exited=30,
     unseen_f1=metric(0.6),
+    unusable=None,
     decided_before=False,
     unfinished=False,
 )
@@ -106,6 +119,7 @@ OBSERVATIONS = st.builds(
     unseen_rows=st.integers(0, 3),
     unseen_exited=st.integers(0, 3),
     unseen_f1=st.none() | st.builds(metric, st.none() | st.floats(0, 1)),
+    unusable=st.none(),
     decided_before=st.booleans(),
     unfinished=st.booleans(),
 )
@@ -274,11 +288,67 @@ def test_test_data_that_comes_later_ends_the_refusal(running: Workspace, deliver
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_damaged_release_is_noticed_by_the_next_run(running: Workspace) -> None:
+def test_a_damaged_release_is_noticed_and_replaced_by_the_next_run(running: Workspace) -> None:
     process.run(running)
     (running.deployment_folder / "current" / "model.json").write_bytes(b"{}")
-    with pytest.raises(ModelFileDamaged, match="not what was released"):
-        process.run(running)
+    decision = process.run(running).decision
+    assert decision.action == "train"
+    assert "not the bytes that were released" in decision.reasons[-1]
+    assert predict(running).release == current_id(running.deployment_folder)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_file_that_vanished_from_production_is_shown_again(running: Workspace) -> None:
+    process.run(running)
+    (running.deployment_folder / "trainedmodel.pkl").unlink()
+    process.run(running)
+    assert (running.deployment_folder / "trainedmodel.pkl").is_file()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_changed_schema_trains_anew_and_nothing_is_served_until_then(running: Workspace) -> None:
+    columns = running.schema.columns
+    swapped = replace(running, schema=Schema(columns=(columns[0], columns[2], columns[1], *columns[3:])))
+    with pytest.raises(ConfigurationError, match="another schema"):
+        predict(swapped)
+    decision = process.run(swapped).decision
+    assert decision.action == "train"
+    assert "another schema" in decision.reasons[-1]
+    assert predict(swapped).rows > 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_deleted_dataset_folder_and_a_new_file_do_not_stop_the_process(
+    running: Workspace, deliver: Deliver, clients: Callable[..., list[str]]
+) -> None:
+    process.run(running)
+    shutil.rmtree(running.output_folder)
+    deliver(running.input_folder, "new.csv", clients(50, 77))
+    assert process.run(running).decision.action in {"keep", "retrain"}
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("follow", [True, False])
+def test_a_copy_of_the_workspace_works_whether_links_were_followed_or_not(
+    running: Workspace, tmp_path: Path, *, follow: bool
+) -> None:
+    process.run(running)
+    shutil.copytree(running.root, tmp_path / "copy", symlinks=not follow)
+    copy = Workspace.open(tmp_path / "copy")
+    assert predict(copy).rows == predict(running).rows
+    process.run(copy)
+    assert (copy.deployment_folder / "current").is_symlink()
+    assert current_id(copy.deployment_folder) == current_id(running.deployment_folder)
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_stranger_on_the_port_of_the_api_does_not_fail_the_run(moved: Workspace) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        record = process.run(replace(moved, port=stranger.server_port))
+        stranger.shutdown()
+    assert record.call is None
+    assert any("the API is not running" in notice for notice in record.notices)
 
 
 @pytest.mark.usefixtures("quick")

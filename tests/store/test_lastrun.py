@@ -31,6 +31,7 @@ DECISION = Decision(
         unseen_rows=0,
         unseen_exited=0,
         unseen_f1=None,
+        unusable=None,
         decided_before=True,
         unfinished=False,
     ),

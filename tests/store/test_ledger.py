@@ -315,6 +315,7 @@ def decision(dataset: str, source: str = SOURCE) -> Decision:
         unseen_rows=0,
         unseen_exited=0,
         unseen_f1=Metric(value=0.5, low=0.25, high=0.75, n=4),
+        unusable=None,
         decided_before=False,
         unfinished=False,
     )

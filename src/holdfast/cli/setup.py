@@ -11,6 +11,25 @@ from holdfast.errors import UsageError
 from holdfast.invocation import Invocation, command
 
 
+class WholeNumber(click.ParamType[int]):
+    """A whole number, also written like 1e6."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error for anything else."""
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not number.is_integer():
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return int(number)
+
+
+WHOLE = WholeNumber()
+
+
 @command("init")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--demo", is_flag=True, help="With the demo company's ten thousand clients.")
@@ -53,19 +72,19 @@ def init(
 
 @command("demo-data")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--rows", type=float, default=10_000, show_default=True, help="Clients of the company; 1e8 is fine.")
+@click.option("--rows", type=WHOLE, default="10000", show_default=True, help="Clients of the company; 1e8 is fine.")
 @click.option("--files", type=int, default=2, show_default=True, help="Files in practicedata/ and in sourcedata/.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same company.")
 @click.option("--extended", is_flag=True, help="With region, segment, contract_value, tenure_months, snapshot_date.")
 @click.option("--truth", is_flag=True, help="With each client's true probability of exit, in truth/.")
-def demo_data(invocation: Invocation, directory: Path, *, rows: float, **options: Any) -> None:
+def demo_data(invocation: Invocation, directory: Path, *, rows: int, **options: Any) -> None:
     """Write the demo company's files to DIRECTORY: practicedata/, testdata/ and sourcedata/.
 
     Example: holdfast demo-data company --rows 1e6 --files 10
     """
     from holdfast.democompany import DemoOptions, write_demo
 
-    invocation.show(write_demo(directory, DemoOptions(rows=int(rows), **options), invocation.progress))
+    invocation.show(write_demo(directory, DemoOptions(rows=rows, **options), invocation.progress))
 
 
 @command("status")

@@ -12,7 +12,10 @@ from holdfast.records.watching import CallRecord, Diagnosis, ReportRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
-    """Everything that the decision rests on. `unseen` rows are those the deployed model has not learned from."""
+    """Everything that the decision rests on. `unseen` rows are those the deployed model has not learned from.
+
+    `unusable` says why the release in production cannot go on: its files were changed, or the schema was.
+    """
 
     source: str
     new_files: tuple[str, ...]
@@ -25,6 +28,7 @@ class Observation:
     unseen_rows: int
     unseen_exited: int
     unseen_f1: Metric | None
+    unusable: str | None
     decided_before: bool
     unfinished: bool
 

@@ -127,7 +127,7 @@ def _refusal(file: SourceFile) -> str:
 
 
 def _safe_sentence(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text).replace("[", "\\[")
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 # ---- model
@@ -226,7 +226,7 @@ def _call(record: CallRecord) -> Lines:
 def _run(record: RunRecord) -> Lines:
     decision = record.decision
     yield f"decision: {decision.action}" + (" (dry run: nothing was changed)" if record.dry_run else "")
-    yield from (f"  - {_safe_sentence(reason).replace(chr(92) + '[', '[')}" for reason in decision.reasons)
+    yield from (f"  - {_safe_sentence(reason)}" for reason in decision.reasons)
     if record.ingest and record.ingest.files and not record.dry_run:
         yield from _ingest(record.ingest)
     if record.train and record.score:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -107,9 +106,9 @@ def _assessment(workspace: Workspace, current: Deployed, rows: pa.Table, digest:
     values = feature_values(rows, workspace.schema)
     risk = probability(log_odds(current.model, values))
     base, shares = contributions(current.model, values)
-    clients = np.array(client_ids(rows, workspace.schema), dtype=object)
+    ids, risks = client_ids(rows, workspace.schema), risk.tolist()
     # Equal risks are ordered by client id, so that the same data gives the same list.
-    order = np.lexsort((clients.astype(str), -risk))
+    order = sorted(range(len(ids)), key=lambda row: (-risks[row], ids[row]))
     return Assessment(
         release=current.release.id,
         model_digest=current.release.model_digest,
@@ -122,7 +121,7 @@ def _assessment(workspace: Workspace, current: Deployed, rows: pa.Table, digest:
             ClientRisk(client=client, rank=rank, probability=p, values=_row(numbers), contributions=tuple(parts))
             for rank, (client, p, numbers, parts) in enumerate(
                 zip(
-                    clients[order],
+                    [ids[row] for row in order],
                     risk[order].tolist(),
                     values[order].tolist(),
                     shares[order].tolist(),

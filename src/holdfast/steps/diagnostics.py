@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -28,7 +27,6 @@ DIAGNOSIS = "diagnostics.json"
 OUTDATED = "outdated.txt"
 PACKAGES = "packages.json"
 TIMED_STEPS = ("ingest", "train", "score")
-PACKAGES_GOOD_FOR = timedelta(hours=24)
 NOT_CHECKED = "not checked yet: run holdfast diagnose"
 
 
@@ -41,8 +39,8 @@ def diagnose(
 ) -> Diagnosis:
     """Everything that the brief asks to watch, saved as diagnostics.json and logs/outdated.txt.
 
-    `measured`: seconds of each step, when they were measured for this diagnosis. With `fresh_packages` False an
-    answer (or silence) of the package index that is less than a day old is used again.
+    `measured`: seconds of each step, when they were measured for this diagnosis. With `fresh_packages` False
+    the package index is not asked: its last answer is told again, with its date.
     """
     with begin(where, "diagnose", progress) as session:
         workspace = session.workspace
@@ -64,9 +62,7 @@ def diagnose(
 
 def current_diagnosis(workspace: Workspace) -> Diagnosis:
     """The diagnosis as of now, without predictions, without asking the package index, without writing anything."""
-    packages = _last_package_check(workspace) or PackageCheck(
-        checked=utc_now(), reachable=False, message=NOT_CHECKED, examined=0, outdated=()
-    )
+    packages = _packages(workspace, fresh=False)
     with reading(workspace) as (ledger, engine):
         diagnosis = _diagnosis(workspace, ledger, engine, packages, {})
     return replace(diagnosis, notices=(*diagnosis.notices, *_release_notices(workspace)))
@@ -152,19 +148,15 @@ def _timing(ledger: Ledger, step: str, measured: float | None) -> Timing:
 
 
 def _packages(workspace: Workspace, *, fresh: bool) -> PackageCheck:
-    last = None if fresh else _last_package_check(workspace)
-    if last and timedelta() <= _age(last) < PACKAGES_GOOD_FOR:
-        return last
+    if not fresh:
+        return _last_package_check(workspace) or _not_checked()
     check = check_packages(utc_now())
     write_file(workspace.state_folder / PACKAGES, json.dumps(to_json(check)).encode())
     return check
 
 
-def _age(check: PackageCheck) -> timedelta:
-    try:
-        return datetime.now(UTC) - datetime.fromisoformat(check.checked)
-    except (ValueError, TypeError):  # not a time of ours
-        return PACKAGES_GOOD_FOR
+def _not_checked() -> PackageCheck:
+    return PackageCheck(checked=utc_now(), reachable=False, message=NOT_CHECKED, examined=0, outdated=())
 
 
 def _last_package_check(workspace: Workspace) -> PackageCheck | None:

@@ -31,7 +31,7 @@ class Found:
     size: int
 
 
-class _Moving(HoldfastError):
+class _Moving(Exception):
     """A file changed or vanished between being found and being read; the next run looks again."""
 
 
@@ -61,7 +61,7 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
                 try:
                     taken.append(_take(session, file, history, found))
                 except _Moving as error:
-                    postponed.append(f"{file.path.name}: left for the next time, {error.message}")
+                    postponed.append(f"{file.path.name}: left for the next time, {error}")
                 else:
                     history.add(taken[-1].file)
         write_out(session)

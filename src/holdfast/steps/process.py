@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.errors import ModelFileDamaged, SourceUnreachable
+from holdfast.errors import ConfigurationError, ModelFileDamaged, NothingDeployed, SourceUnreachable
 from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store import lastrun
@@ -17,7 +17,7 @@ from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
     from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, TrainRecord
-    from holdfast.store.releases import PinnedRelease
+    from holdfast.serving import Deployed
 
 LOW_RECALL = 0.1
 
@@ -86,17 +86,15 @@ def _finish(session: Session) -> None:
 
 def observe(session: Session, taken: IngestRecord) -> Observation:
     """What the decision rests on; scores the deployed model on the rows that it has not learned from."""
-    from holdfast.store.releases import pin_current
+    from holdfast.store.releases import current_id
 
     workspace = session.workspace
-    pinned = pin_current(workspace.deployment_folder)
-    if pinned and not pinned.is_whole:
-        message = "the release in production is not what was released: its files were changed"
-        raise ModelFileDamaged(message, file=workspace.show(pinned.folder), hint="put it back: holdfast deploy")
+    current, unusable = _in_production(workspace)
+    release = current_id(workspace.deployment_folder)
     last = session.ledger.last_decision(workspace.source)
-    release = pinned.release.id if pinned else None
     dataset = last.decision.observation.dataset_digest if last else None
-    rows, exited, f1 = _unseen(session, pinned) if pinned else (0, 0, None)
+    rows, exited, f1 = _unseen(session, current) if current else (0, 0, None)
+    decided = bool(last and last.finished and (dataset, last.release) == (taken.dataset.digest, release))
     return Observation(
         source=workspace.source,
         new_files=tuple(file.name for file in taken.files if file.status == "accepted"),
@@ -104,14 +102,32 @@ def observe(session: Session, taken: IngestRecord) -> Observation:
         dataset_digest=taken.dataset.digest,
         dataset_rows=taken.dataset.rows,
         release=release,
-        release_learned_from=pinned.release.dataset_digest if pinned else None,
-        deployed_f1=pinned.release.f1 if pinned else None,
+        release_learned_from=current.release.dataset_digest if current else None,
+        deployed_f1=current.release.f1 if current else None,
         unseen_rows=rows,
         unseen_exited=exited,
         unseen_f1=f1,
-        decided_before=bool(last and last.finished and (dataset, last.release) == (taken.dataset.digest, release)),
+        unusable=unusable,
+        decided_before=decided,
         unfinished=bool(last and not last.finished),
     )
+
+
+def _in_production(workspace: Workspace) -> tuple[Deployed | None, str | None]:
+    """The release in production, its three names put right; or None and, if there is one, why it cannot go on."""
+    from holdfast.serving import deployed
+    from holdfast.store.releases import repair
+
+    try:
+        current = deployed(workspace)
+    except NothingDeployed:
+        return None, None
+    except (ModelFileDamaged, ConfigurationError) as error:
+        return None, error.message
+    if not current.pinned.is_whole:
+        return None, "its files are not those that were released"
+    repair(workspace.deployment_folder)
+    return current, None
 
 
 def decide(seen: Observation, policy: str) -> Decision:
@@ -124,6 +140,8 @@ def decide(seen: Observation, policy: str) -> Decision:
     def decision(action: Action, *reasons: str) -> Decision:
         return Decision(action=action, policy=policy, reasons=(*_arrivals(seen), *reasons), observation=seen)
 
+    if seen.unusable:
+        return decision("train", f"the release in production cannot go on: {seen.unusable}")
     if seen.decided_before and not seen.new_files and not seen.unfinished:
         return decision("nothing", "this data was decided on before")
     if seen.release is None:
@@ -170,29 +188,27 @@ def _nothing_new(workspace: Workspace) -> RunRecord | None:
         return _no_action(decision, None, 0.0)
 
 
-def _unseen(session: Session, pinned: PinnedRelease) -> tuple[int, int, Metric | None]:
+def _unseen(session: Session, current: Deployed) -> tuple[int, int, Metric | None]:
     """Labelled rows that the release has not learned from: how many, how many exited, and its F1 on them."""
     import pyarrow as pa
 
-    from holdfast.dataset import current_files, parts_of
+    from holdfast.dataset import current_files, part_of, parts_of
     from holdfast.evaluation import judge, scorecard
     from holdfast.store.brieffiles import deliveries_in
-    from holdfast.store.modelfile import parse_model
-    from holdfast.store.releases import MODEL_FILE
 
     workspace = session.workspace
-    learned = deliveries_in(pinned.read("ingestedfiles.txt").decode("utf-8", "replace"))
+    learned = deliveries_in(current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace"))
     unseen = parts_of(workspace, [file for file in current_files(session) if file.digest not in learned])
     if not unseen:
         return 0, 0, None
     history = session.ledger.deliveries(workspace.source, workspace.schema.digest)
-    seen = parts_of(workspace, [f for f in history if f.digest in learned and f.status == "accepted"])
+    parts = (part_of(workspace, f) for f in history if f.digest in learned and f.status == "accepted")
+    seen = [part for part in parts if part.is_file()]  # superseded rows may be gone
     rows = pa.Table.from_batches(list(session.engine.distinct(unseen, seen, workspace.schema)))
-    model = parse_model(pinned.read(MODEL_FILE), MODEL_FILE)
-    judgement = judge(model, rows, workspace)
+    judgement = judge(current.model, rows, workspace)
     if not len(judgement.exited):
         return 0, 0, None
-    card = scorecard(model, judgement, workspace, f"{workspace.source}: rows not learned from", "")
+    card = scorecard(current.model, judgement, workspace, f"{workspace.source}: rows not learned from", "")
     session.ledger.record_score(session.run_id, utc_now(), "unseen", card)
     return card.rows, card.exited, card.f1 if card.f1.value is not None else None
 

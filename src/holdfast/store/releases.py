@@ -63,12 +63,13 @@ def pin_current(deployment: Path) -> PinnedRelease | None:
 
     Raises ModelFileDamaged when its record cannot be read.
     """
+    pointer = deployment / POINTER
     try:
-        target = (deployment / POINTER).readlink()
+        target = Path(POINTER) if _is_copied(pointer) else pointer.readlink()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise from_os_error(error, "read", str(deployment / POINTER)) from None
+        raise from_os_error(error, "read", str(pointer)) from None
     if target.name == BEFORE:
         return None
     folder = deployment / target
@@ -82,11 +83,20 @@ def pin_current(deployment: Path) -> PinnedRelease | None:
 
 def current_id(deployment: Path) -> str | None:
     """The id of the release in production, at the cost of reading one link."""
+    pointer = deployment / POINTER
+    if _is_copied(pointer):
+        pinned = pin_current(deployment)
+        return pinned.release.id if pinned else None
     try:
-        name = (deployment / POINTER).readlink().name
+        name = pointer.readlink().name
     except OSError:
         return None
     return None if name == BEFORE else name
+
+
+def _is_copied(pointer: Path) -> bool:
+    """True where a copy of the workspace that followed its links put a folder in the pointer's place."""
+    return pointer.is_dir() and not pointer.is_symlink()
 
 
 def next_number(deployment: Path) -> int:
@@ -120,7 +130,10 @@ def publish(deployment: Path, release: Release, files: Mapping[str, bytes]) -> N
 
 def repair(deployment: Path) -> None:
     """Let the brief's three names show the current release again, whatever has been put in their place."""
+    pointer = deployment / POINTER
     try:
+        if _is_copied(pointer) and (deployment / "releases" / str(current_id(deployment))).is_dir():
+            _link(pointer, f"releases/{current_id(deployment)}")
         _show_brief_files(deployment)
     except OSError as error:
         raise from_os_error(error, "write", str(deployment)) from error
@@ -146,5 +159,7 @@ def _link(path: Path, target: str) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
+    if _is_copied(path):
+        shutil.rmtree(path)
     temporary.replace(path)
     sync_folder(path.parent)
