@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from holdfast.session import utc_now
 from holdfast.steps import process
@@ -18,6 +19,10 @@ from holdfast.steps.initialisation import init_empty
 from holdfast.steps.scoring import score
 from holdfast.steps.training import train
 from holdfast.workspace import CONFIG_NAME, Workspace
+
+# How long an example takes says how busy the machine is, not whether the law holds.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 NO_API = 1
