@@ -24,7 +24,7 @@ from holdfast.risk.linear import log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
 from holdfast.schema import Schema
 from holdfast.sources.csvfile import CsvFile
-from holdfast.sources.files import list_folder, open_beneath
+from holdfast.sources.files import did_you_mean, list_folder, open_beneath
 from holdfast.store.modelfile import parse_model
 from holdfast.store.releases import MODEL_FILE, PinnedRelease, pin_current
 from holdfast.workspace import Workspace
@@ -134,9 +134,13 @@ def resolve(workspace: Workspace, location: str | None) -> tuple[Path, PurePosix
             if _is_regular_file(folder / path):
                 return folder, path
     shown = [workspace.show(folder) for folder in workspace.data_folders]
+    files = (did_you_mean(path.name, folder) for folder in workspace.data_folders)
     close = nearest(path.parts[0], shown) if path.parts else None
     hint = (
-        f"did you mean '{close}'?" if close else f"a CSV file of {', '.join(shown)}, or no location for the test data"
+        f"did you mean '{close}'?"
+        if close
+        else next((each for each in files if each), None)
+        or f"a CSV file of {', '.join(shown)}, or no location for the test data"
     )
     raise LocationRefused("not a location of the workspace's data", file=excerpt(location), hint=hint)
 

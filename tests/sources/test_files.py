@@ -345,3 +345,11 @@ def test_another_format_in_disguise_is_named(data: bytes, what: str) -> None:
     assert error.message.startswith("not CSV: begins with '")
     assert what in error.message
     assert error.message.isprintable()
+
+
+def test_a_misspelt_file_is_named_with_the_nearest_one(tmp_path: Path) -> None:
+    (tmp_path / "testdata.csv").write_text("a,b\n")
+    with pytest.raises(InputOutputError, match=r"did you mean 'testdata\.csv'"):
+        open_regular(tmp_path / "testdta.csv")
+    with pytest.raises(LocationRefused, match=r"did you mean 'testdata\.csv'"):
+        open_beneath(tmp_path, PurePosixPath("tesdata.csv"))

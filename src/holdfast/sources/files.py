@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NoReturn
 
-from holdfast.errors import FileRefused, LocationRefused, excerpt, from_os_error
+from holdfast.errors import FileRefused, LocationRefused, excerpt, from_os_error, nearest
 
 BLOCK = 1 << 20
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -96,7 +96,10 @@ def open_regular(path: Path) -> BinaryIO:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise FileRefused("a link, not a file", file=path.name, hint="copy the file itself here") from None
-        raise from_os_error(error, "read", path.name) from None
+        known = from_os_error(error, "read", path.name)
+        if isinstance(error, FileNotFoundError):
+            known.hint = did_you_mean(path.name, path.parent)
+        raise known from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise FileRefused("not a regular file", file=path.name)
@@ -114,11 +117,18 @@ def open_beneath(root: Path, relative: PurePosixPath) -> BinaryIO:
         descriptor = _walk(root, relative)
     except (OSError, ValueError):
         message = "there is no regular file at this location"
-        raise LocationRefused(message, file=excerpt(str(relative)), hint="name a CSV file of a data folder") from None
+        hint = did_you_mean(relative.name, root) or "name a CSV file of a data folder"
+        raise LocationRefused(message, file=excerpt(str(relative)), hint=hint) from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise LocationRefused("not a regular file", file=excerpt(str(relative)))
     return os.fdopen(descriptor, "rb")
+
+
+def did_you_mean(name: str, folder: Path) -> str | None:
+    """The hint that names the CSV file of `folder` most like `name`, if there is one."""
+    close = nearest(name, [path.name for path in list_folder(folder).files]) if folder.is_dir() else None
+    return f"did you mean '{close}'?" if close else None
 
 
 def _walk(root: Path, relative: PurePosixPath) -> int:
