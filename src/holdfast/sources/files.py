@@ -127,8 +127,10 @@ def open_beneath(root: Path, relative: PurePosixPath) -> BinaryIO:
 
 def did_you_mean(name: str, folder: Path) -> str | None:
     """The hint that names the CSV file of `folder` most like `name`, if there is one."""
-    close = nearest(name, [path.name for path in list_folder(folder).files]) if folder.is_dir() else None
-    return f"did you mean '{close}'?" if close else None
+    # By their stems: the common ending would make any two file names look alike.
+    stems = {path.stem: path.name for path in list_folder(folder).files} if folder.is_dir() else {}
+    close = nearest(Path(name).stem, stems)
+    return f"did you mean '{stems[close]}'?" if close else None
 
 
 def _walk(root: Path, relative: PurePosixPath) -> int:
