@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from holdfast.intake import readers
+from holdfast.intake.readers import Child, Request
+from holdfast.intake.storing import Stored
 from holdfast.session import utc_now
 from holdfast.steps import process
 from holdfast.steps.ingestion import ingest
@@ -50,7 +54,8 @@ def write_delivery(folder: Path, name: str, lines: Sequence[str]) -> Path:
 
 def company_in(folder: Path) -> Workspace:
     init_empty(folder)
-    config = json.loads((folder / CONFIG_NAME).read_text()) | {"port": NO_API}
+    impatient = {"settle_seconds": 0, "unfinished_seconds": 0}  # what tests deliver is whole
+    config = json.loads((folder / CONFIG_NAME).read_text()) | {"port": NO_API} | impatient
     (folder / CONFIG_NAME).write_text(json.dumps(config))
     write_delivery(folder / "practicedata", "dataset1.csv", generated_clients(150, 1))
     write_delivery(folder / "practicedata", "dataset2.csv", generated_clients(150, 2))
@@ -67,6 +72,37 @@ def company_in(folder: Path) -> Workspace:
 def undurable(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test loses power, so none waits for the disk."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+class KeptChild(Child):
+    """A reading process that is not ended after each ingestion: starting one takes a quarter of a second."""
+
+    idle: ClassVar[list[KeptChild]] = []
+    busy = False
+
+    def read(self, request: Request, on_rows: Callable[[int, float], None]) -> Stored:
+        self.busy = True
+        stored = super().read(request, on_rows)
+        self.busy = False
+        return stored
+
+    def end(self) -> None:
+        if self.alive and not self.busy:
+            self.idle.append(self)
+        else:
+            super().end()
+
+
+@pytest.fixture(scope="session")
+def kept_children() -> Iterator[list[KeptChild]]:
+    yield KeptChild.idle
+    for child in KeptChild.idle:
+        Child.end(child)
+
+
+@pytest.fixture(autouse=True)
+def kept_readers(monkeypatch: pytest.MonkeyPatch, kept_children: list[KeptChild]) -> None:
+    monkeypatch.setattr(readers, "Child", lambda: kept_children.pop() if kept_children else KeptChild())
 
 
 @pytest.fixture(scope="session")

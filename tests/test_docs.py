@@ -119,9 +119,17 @@ def test_the_ten_scripts_of_the_readme_run_in_order(tmp_path: Path) -> None:
 
 def test_the_own_data_of_the_readme_runs(tmp_path: Path) -> None:
     shell("holdfast demo-data there --rows 400 --extended && mv there/sourcedata/dataset3.csv clients.csv", tmp_path)
-    out = shell(blocks("Your own data"), tmp_path)
+    out = shell(blocks("Your own data").split("python examples")[0], tmp_path)
     assert "decision: train" in out
     assert (tmp_path / "ours" / "models" / "assessment.csv").exists()
+
+
+def test_the_three_departments_of_the_readme_become_one_dataset_and_a_client_is_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    block = blocks("Your own data")
+    out = shell(block[block.index("python examples") :], tmp_path)
+    assert "1 quarantined" in out
+    assert "no trace\n" in out
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")

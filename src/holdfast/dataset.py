@@ -1,43 +1,60 @@
-"""The dataset of one input folder: the parts of its current deliveries, and the two files written from them."""
+"""The dataset of one input folder: its Delta table, the ledger's record of it, and the two files written from it."""
 
 from __future__ import annotations
 
 import hashlib
+import re
+import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from holdfast.engines.base import View
 from holdfast.errors import InputOutputError, NoUsableData
 from holdfast.records import ColumnSummary, Dataset, SourceFile
-from holdfast.session import Session
-from holdfast.sources.table import batches_of
+from holdfast.session import Session, utc_now
 from holdfast.store.brieffiles import dataset_in, final_data_in, ingested_files_text
+from holdfast.store.custody import KnownDataset
 from holdfast.store.files import digest_of_file, replacing, write_file
 from holdfast.store.quarantine import missing_by_column
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
     from holdfast.engines.base import Engine
+    from holdfast.store.deltatable import DatasetTable
     from holdfast.store.ledger import Ledger
 
 FINAL_DATA = "finaldata.csv"
 INGESTED_FILES = "ingestedfiles.txt"
+COPIED_AT_ONCE = 1 << 20
 
 
-def part_of(workspace: Workspace, file: SourceFile) -> Path:
-    """Where the accepted rows of a delivery are kept."""
-    return workspace.output_folder / "deliveries" / f"{file.number:06d}-{file.digest[:8]}.parquet"
+def table_of(workspace: Workspace) -> DatasetTable:
+    """The Delta table of the input folder under the present schema."""
+    from holdfast.store.deltatable import DatasetTable
+
+    name = re.sub(r"[^a-z0-9]+", "-", workspace.source.lower()).strip("-") or "data"
+    folder = workspace.output_folder / "dataset" / f"{name}-{workspace.schema.digest[:8]}"
+    return DatasetTable(folder, workspace.history_days)
+
+
+def view_of(workspace: Workspace, parts: Sequence[Path]) -> View:
+    """The rows of some parts under the workspace's schema and rule for conflicts."""
+    return View(parts=tuple(parts), schema=workspace.schema, conflicts=workspace.conflicts)
+
+
+def current_view(workspace: Workspace, version: int | None = None) -> View:
+    """The dataset's rows, now or at a version.
+
+    Raises UsageError for a version that never was, InputOutputError for one that can no longer be read.
+    """
+    return view_of(workspace, [part.path for part in table_of(workspace).parts(version)])
 
 
 def quarantine_of(workspace: Workspace, file: SourceFile) -> Path:
     """Where the refused rows of a delivery are kept."""
-    return workspace.output_folder / "quarantine" / f"{file.number:06d}-{file.digest[:8]}.parquet"
-
-
-def parts_of(workspace: Workspace, files: Sequence[SourceFile]) -> list[Path]:
-    """The parts of some deliveries."""
-    return [part_of(workspace, file) for file in files]
+    return workspace.output_folder / "quarantine" / f"{file.number:06d}.parquet"
 
 
 def current_files(session: Session) -> tuple[SourceFile, ...]:
@@ -45,82 +62,153 @@ def current_files(session: Session) -> tuple[SourceFile, ...]:
 
     Raises InputOutputError when the kept rows of one are gone.
     """
-    files = session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
-    for lost in _lost(session.workspace, files):
+    workspace = session.workspace
+    files = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    for lost in _lost(workspace, files):
         message = f"the rows of {lost.name} ({lost.rows:,} read on {lost.received}) are gone"
-        place = session.workspace.show(part_of(session.workspace, lost))
-        hint = f"restore this file, or put {lost.name} back into {lost.folder} and run: holdfast ingest"
-        raise InputOutputError(message, file=place, hint=hint)
+        hint = f"restore this folder, or put {lost.name} back into {lost.folder} and run: holdfast ingest"
+        raise InputOutputError(message, file=workspace.show(table_of(workspace).folder), hint=hint)
     return files
 
 
-def withdraw_lost(session: Session, lying: Collection[str]) -> None:
-    """Let deliveries be taken again whose rows are gone, if their digest is among the files `lying` there.
+def reconcile(session: Session) -> None:
+    """Bring the ledger up to date with the table: a crash may have come between the two commits of a delivery."""
+    workspace, ledger = session.workspace, session.ledger
+    known = {file.number for file in ledger.deliveries(workspace.source, workspace.schema.digest)}
+    current = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    lost = {file.number for file in _lost(workspace, current)}
+    # What is lost here may lie in another output folder, whose table counts versions of its own.
+    latest = max((file.version or 0 for file in current if file.number not in lost), default=0)
+    for file in table_of(workspace).delivered_after(latest):
+        if file.number not in known:
+            ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, file)
 
-    So a new output_folder_path fills itself, and a deleted folder is made anew.
+
+def withdraw_lost(session: Session, lying: Collection[str]) -> None:
+    """Let deliveries be taken again whose rows are gone, if all of their digests are among the files `lying` there.
+
+    So a new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery
+    leave the table: they are gone, or were left by an output folder that was changed and is now the old one again.
     """
-    files = session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
-    for lost in _lost(session.workspace, files):
-        if lost.digest in lying:
-            session.ledger.withdraw_delivery(lost.number)
+    workspace, ledger = session.workspace, session.ledger
+    lost = _lost(workspace, ledger.current_deliveries(workspace.source, workspace.schema.digest))
+    if all(file.digest in lying for file in lost):
+        for file in lost:
+            ledger.withdraw_delivery(file.number)
+    current = [file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)]
+    table = table_of(workspace)
+    unused = [part for part in table.parts() if not any(part.first <= number <= part.last for number in current)]
+    if unused:
+        table.commit("withdrawal", remove=unused)
 
 
 def _lost(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]:
-    return [file for file in files if not part_of(workspace, file).is_file()]
+    if not files:
+        return []
+    parts = [part for part in table_of(workspace).parts() if part.path.is_file()]
+    return [file for file in files if not any(part.first <= file.number <= part.last for part in parts)]
 
 
-def dataset_digest(workspace: Workspace, files: Sequence[SourceFile]) -> str:
-    """The dataset's version: SHA-256 of its schema and of the deliveries in it, in order of arrival."""
-    parts = [workspace.source, workspace.schema.digest, *(file.digest for file in files)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: int) -> str:
+    """The dataset's identity: SHA-256 of its schema, the rule for conflicts, the deliveries in it in order of
+    arrival, and the number of clients `erased` so far.
+    """
+    parts = [workspace.source, workspace.schema.digest, workspace.conflicts, str(erased)]
+    return hashlib.sha256("\n".join([*parts, *(file.digest for file in files)]).encode()).hexdigest()
 
 
-def describe(session: Session) -> Dataset:
-    """The dataset as it is now."""
-    workspace, files = session.workspace, current_files(session)
-    rows, exited, unlabelled = session.engine.count(parts_of(workspace, files), workspace.schema)
-    return Dataset(
-        source=workspace.source,
-        digest=dataset_digest(workspace, files),
-        rows=rows,
-        exited=exited,
-        unlabelled=unlabelled,
+def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequence[SourceFile]) -> Dataset:
+    """The dataset that these deliveries make up: as the ledger knows it, or counted."""
+    digest = dataset_digest(workspace, files, len(ledger.tombstones()))
+    known = ledger.dataset(digest)
+    if known:
+        return known.record
+    empty = Dataset(source=workspace.source, digest=digest, version=None, rows=0, exited=0, unlabelled=0, files=())
+    if not files:
+        return empty
+    arrived = engine.arrivals(current_view(workspace))
+    return replace(
+        empty,
+        version=table_of(workspace).version,
+        rows=sum(each.accepted - each.replaced for each in arrived),
+        exited=sum(each.exited for each in arrived),
+        unlabelled=sum(each.unlabelled for each in arrived),
         files=tuple(file.name for file in files),
     )
+
+
+def remember(session: Session, dataset: Dataset, files: Sequence[SourceFile]) -> None:
+    """Keep in the ledger what a dataset is made of, so that models and assessments can be traced to deliveries."""
+    known = KnownDataset(record=dataset, created=utc_now(), deliveries=tuple(file.number for file in files))
+    session.ledger.record_dataset(session.run_id, known.created, session.workspace.schema.digest, known)
 
 
 def write_out(session: Session) -> bool:
     """Write finaldata.csv, then ingestedfiles.txt, unless both show the current dataset; True if they were written.
 
     ingestedfiles.txt names the dataset and the digest of finaldata.csv, so a change of either is noticed here.
+    Rows that only came on top are appended to a copy of the old file; otherwise all are written anew.
     """
     workspace, files = session.workspace, current_files(session)
     final_data, record = workspace.output_folder / FINAL_DATA, workspace.output_folder / INGESTED_FILES
-    digest = dataset_digest(workspace, files)
-    if not files or _shows(record, final_data, digest):
+    digest = dataset_digest(workspace, files, len(session.ledger.tombstones()))
+    text = record.read_text("utf-8", "replace") if record.is_file() else ""
+    whole = final_data.is_file() and final_data_in(text) == digest_of_file(final_data)
+    if not files or (whole and dataset_in(text) == digest):
         return False
+    session.progress(f"writing {FINAL_DATA}", 0, None)
+    if session.ledger.dataset(digest) is None:  # after a crash, another rule for conflicts, or an erasure
+        remember(session, describe(workspace, session.ledger, session.engine, files), files)
+    view, since = current_view(workspace), _arrived_on_top(session, dataset_in(text), files) if whole else 0
     with replacing(final_data) as temporary:
-        session.engine.write_csv(parts_of(workspace, files), workspace.schema, temporary)
+        if since:
+            _append(session.engine, view, since, final_data, temporary)
+        else:
+            session.engine.write_csv(view, temporary)
     write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
     return True
 
 
-def _shows(record: Path, final_data: Path, dataset: str) -> bool:
-    if not (record.is_file() and final_data.is_file()):
-        return False
-    text = record.read_text("utf-8", "replace")
-    return dataset_in(text) == dataset and final_data_in(text) == digest_of_file(final_data)
+def _arrived_on_top(session: Session, shown: str | None, files: Sequence[SourceFile]) -> int:
+    """The first delivery that the dataset `shown` by finaldata.csv lacks, if all that it lacks came on top; or 0."""
+    known = session.ledger.dataset(shown) if shown else None
+    numbers = tuple(file.number for file in files)
+    if known is None or not known.deliveries or numbers[: len(known.deliveries)] != known.deliveries:
+        return 0
+    added = files[len(known.deliveries) :]
+    # The same deliveries may still be another dataset: under another rule, or without an erased client.
+    same_kind = (
+        dataset_digest(session.workspace, files[: len(known.deliveries)], len(session.ledger.tombstones()))
+        == known.record.digest
+    )
+    return added[0].number if added and same_kind and not any(file.replaced for file in added) else 0
 
 
-def summary_of(workspace: Workspace, ledger: Ledger, engine: Engine) -> tuple[ColumnSummary, ...]:
-    """Rows, missing cells, mean, median, standard deviation and range of every column of finaldata.csv.
+def _append(engine: Engine, view: View, since: int, old: Path, destination: Path) -> None:
+    """The old file and, after it, the rows that arrived since."""
+    rows = destination.with_name(f"{destination.name}.rows")
+    try:
+        engine.write_csv(view, rows, since)
+        with destination.open("wb") as whole:
+            for path in (old, rows):
+                with path.open("rb") as stream:
+                    shutil.copyfileobj(stream, whole, COPIED_AT_ONCE)
+    finally:
+        rows.unlink(missing_ok=True)
 
-    Raises NoUsableData when nothing has been ingested.
+
+def summary_of(
+    workspace: Workspace, ledger: Ledger, engine: Engine, version: int | None = None
+) -> tuple[ColumnSummary, ...]:
+    """Statistics of every column of the dataset, now or at a version.
+
+    Raises NoUsableData when nothing has been ingested, UsageError or InputOutputError for a version that is not there.
     """
-    final_data = workspace.output_folder / FINAL_DATA
-    if not final_data.is_file():
-        raise NoUsableData("there is no dataset yet", file=workspace.show(final_data), hint="run: holdfast ingest")
+    view = current_view(workspace, version)
+    if not view.parts:
+        folder = workspace.show(workspace.output_folder)
+        raise NoUsableData("there is no dataset yet", file=folder, hint="run: holdfast ingest")
     files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
     refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
-    columns = engine.summarise(batches_of(final_data, workspace.schema), workspace.schema)
+    columns = engine.summarise(view)
     return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)

@@ -213,6 +213,20 @@ class LocationRefused(ConfigurationError):
     code = "location-refused"
 
 
+def exit_status_of_code(code: str) -> int:
+    """The exit status of the errors with this code.
+
+    >>> exit_status_of_code("source-unreachable")
+    69
+    """
+    kinds = [HoldfastError]
+    for kind in kinds:
+        if kind.code == code:
+            return kind.exit_status
+        kinds += kind.__subclasses__()
+    return HoldfastError.exit_status
+
+
 def from_os_error(error: OSError, doing: str, file: str) -> HoldfastError:
     """The Holdfast error for an operating system error met while `doing` something to `file`.
 

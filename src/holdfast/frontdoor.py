@@ -33,6 +33,12 @@ COMMANDS = {
     "assess": "holdfast.cli.steps:assess",
     "status": "holdfast.cli.setup:status",
     "schedule": "holdfast.cli.setup:schedule",
+    "schema": "holdfast.cli.schema:schema",
+    "summary": "holdfast.cli.data:summary",
+    "dataset": "holdfast.cli.data:dataset",
+    "quarantine": "holdfast.cli.quarantine:quarantine",
+    "lineage": "holdfast.cli.data:lineage",
+    "erase": "holdfast.cli.data:erase",
 }
 """Every command and where its code is; a command's code is imported only when it is called."""
 

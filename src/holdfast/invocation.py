@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.errors import DONE, HoldfastError
+from holdfast.errors import DONE, HoldfastError, printable
 from holdfast.records import to_json
 from holdfast.session import exit_status_of
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.console import RenderableType
+    from rich.live import Live
 
 Body = Callable[..., None]
+BAR_WIDTH = 24
+MEASURABLE_SECONDS = 0.5
+"""Before that, rows a second say nothing."""
 
 
 class Invocation:
@@ -59,33 +64,78 @@ class Invocation:
             click.echo(f"holdfast: {error}", err=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What is being done, how far it is, and when it began. `total` is an estimate; None when nothing is counted."""
+
+    what: str
+    began: float
+    done: int = 0
+    total: int | None = None
+
+    def next(self, what: str, done: int, total: int | None, now: float) -> Stage:
+        """The stage after one more report: this one, further on, or another one, which begins now."""
+        goes_on = self.what.split()[:1] == what.split()[:1] and done >= self.done
+        return Stage(what, self.began if goes_on else now, done, total)
+
+    def text(self, now: float) -> str:
+        """The stage in words: rows done, of how many, and rows a second; the time where no rows are counted.
+
+        >>> Stage("reading march.csv", 100.0, 1_250_000, 10_000_000).text(102.0)
+        'reading march.csv  1,250,000 of about 10,000,000 rows  625,000 rows/s'
+        >>> Stage("training", 100.0).text(175.5)
+        'training  1:15'
+        """
+        seconds = now - self.began
+        what = printable(self.what)
+        if not self.done:
+            return f"{what}  {int(seconds // 60)}:{int(seconds % 60):02d}"
+        total = f" of about {self.total:,}" if self.total is not None and self.total > self.done else ""
+        pace = f"  {self.done / seconds:,.0f} rows/s" if seconds >= MEASURABLE_SECONDS else ""
+        return f"{what}  {self.done:,}{total} rows{pace}"
+
+
 @dataclass(slots=True)
 class ProgressBar:
     """A progress bar on standard error, drawn only on a terminal and only once there is something to show."""
 
     shown: bool
-    _bar: Progress | None = None
-    _task: TaskID | None = None
+    _stage: Stage | None = None
+    _live: Live | None = None
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Rows done so far, of how many."""
         if not self.shown:
             return
-        if self._bar is None:
+        now = time.monotonic()
+        self._stage = self._stage.next(what, done, total, now) if self._stage else Stage(what, now, done, total)
+        if self._live is None:
             from rich.console import Console
-            from rich.progress import Progress
+            from rich.live import Live
 
-            self._bar = Progress(console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task(what, total=None)
-            self._bar.start()
-        if self._task is not None:
-            self._bar.update(self._task, description=what, completed=done, total=total)
+            self._live = Live(console=Console(stderr=True), transient=True, get_renderable=self.drawn)
+            self._live.start()
+
+    def drawn(self) -> RenderableType:
+        """The line as it stands now: a bar where the end is known and there is room, and the stage in words."""
+        from rich.progress_bar import ProgressBar as Bar
+        from rich.table import Table
+        from rich.text import Text
+
+        if self._stage is None or self._live is None:
+            return ""
+        words = Text(self._stage.text(time.monotonic()), no_wrap=True, overflow="ellipsis")
+        if not self._stage.total or words.cell_len + len("  ") + BAR_WIDTH > self._live.console.width:
+            return words
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_row(Bar(total=self._stage.total, completed=self._stage.done, width=BAR_WIDTH), words)
+        return line
 
     def stop(self) -> None:
         """Take the bar off the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
 
 def command(name: str) -> Callable[[Body], click.Command]:

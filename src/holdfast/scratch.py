@@ -46,7 +46,7 @@ def _copy_history(workspace: Workspace, copy: Workspace) -> None:
             closing(sqlite3.connect(copy.ledger_file)) as twin,
         ):
             original.backup(twin)
-    for name in ("deliveries", "quarantine"):
+    for name in ("dataset", "quarantine"):
         if (workspace.output_folder / name).is_dir():
             shutil.copytree(workspace.output_folder / name, copy.output_folder / name, copy_function=_linked)
 

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,8 +23,9 @@ from holdfast.records import Prediction, Predictions, RejectedRow, Release, Risk
 from holdfast.risk.linear import log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
 from holdfast.schema import Schema
-from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import did_you_mean, list_folder, open_beneath
+from holdfast.sources.opening import open_delivery
+from holdfast.sources.parsed import Reading
 from holdfast.store.modelfile import parse_model
 from holdfast.store.releases import MODEL_FILE, PinnedRelease, pin_current
 from holdfast.workspace import Workspace
@@ -73,7 +74,7 @@ def deployed(workspace: Workspace) -> Deployed:
 
 
 def predict(workspace: Workspace, location: str | None = None, limit: Limit | None = None) -> Predictions:
-    """Prediction, probability and client of every row at `location`: a CSV file or folder of the workspace's data.
+    """Prediction, probability and client of every row at `location`: a data file or folder of the workspace.
 
     A location is relative to the workspace; the workspace's own absolute path may stand before it; a bare file name
     is looked for in the data folders; None means the test data, or finaldata.csv where test clients are held out of
@@ -88,12 +89,14 @@ def predict(workspace: Workspace, location: str | None = None, limit: Limit | No
     with ExitStack() as stack:
         streams = [(name, stack.enter_context(stream)) for name, stream in _streams(folder, relative)]
         if not streams:
-            raise NoUsableData("there is no CSV file at this location", file=shown)
+            raise NoUsableData("there is no data file at this location", file=shown)
         size = sum(os.fstat(stream.fileno()).st_size for _, stream in streams)
         if limit and size > limit.bytes:
             raise TooLarge(f"more than {limit.bytes:,} bytes", file=shown, hint=ON_THE_COMMAND_LINE)
+        limits = replace(workspace.limits, unpacked_bytes=limit.bytes) if limit else workspace.limits
+        reading = Reading(schema=workspace.schema, limits=limits, target_required=False)
         for name, stream in streams:
-            for parsed in CsvFile(stream, workspace.schema, name, target_required=False):
+            for parsed in open_delivery(stream, name, reading):
                 predictions += _predictions(current.model, parsed.rows, workspace.schema)
                 rejected += parsed.rejected
                 if limit and len(predictions) + len(rejected) > limit.rows:

@@ -12,8 +12,15 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import DONE, DONE_WITH_QUARANTINE, HoldfastError, UsageError, from_os_error
-from holdfast.records import IngestRecord, RunRecord, to_json
+from holdfast.errors import (
+    DONE,
+    DONE_WITH_QUARANTINE,
+    HoldfastError,
+    UsageError,
+    exit_status_of_code,
+    from_os_error,
+)
+from holdfast.records import ErasureReceipt, IngestRecord, RunRecord, SchemaCheck, to_json
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
 from holdfast.workspace import Workspace, current_user
@@ -30,10 +37,16 @@ INTERRUPTED = 130
 
 
 def exit_status_of(record: object) -> int:
-    """0, or 3 when rows or files were quarantined or refused on the way."""
+    """0; 3 when rows or files were quarantined or refused on the way; 69 when a source did not answer."""
     taken = record.ingest if isinstance(record, RunRecord) else record
+    if isinstance(taken, IngestRecord) and taken.unreachable:
+        return exit_status_of_code(taken.unreachable[0]["code"])
     if isinstance(taken, IngestRecord) and (taken.quarantined or taken.refused):
         return DONE_WITH_QUARANTINE
+    if isinstance(record, ErasureReceipt) and record.remaining:
+        return DONE_WITH_QUARANTINE
+    if isinstance(record, SchemaCheck):
+        return int(record.exit_status)
     return DONE
 
 
@@ -139,7 +152,7 @@ def _sweep(workspace: Workspace) -> None:
     for pattern in ("scratch-*", "spill-*"):
         for folder in workspace.state_folder.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
-    for unfinished in workspace.output_folder.glob("*/.*.parquet.tmp"):
+    for unfinished in workspace.output_folder.glob("**/.*.parquet.tmp"):
         unfinished.unlink(missing_ok=True)
 
 

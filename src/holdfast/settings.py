@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from holdfast.errors import ConfigurationError, excerpt, nearest
+from holdfast.limits import Limits, limits_from_json
 from holdfast.schema import schema_from_json
+from holdfast.sourcelist import sources_from_json
 
 
 def _path(value: object) -> str:
@@ -33,15 +35,33 @@ def _whole_number(low: int, high: int) -> Callable[[object], int]:
     return check
 
 
+_days = _whole_number(0, 36_500)
+
+
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 0.5:
         raise ValueError("must be a number from 0 to 0.5")
     return float(value)
 
 
+def _conflicts(value: object) -> str:
+    if value not in CONFLICT_RULES:
+        raise ValueError(f"must be one of {', '.join(CONFLICT_RULES)}")
+    return str(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 86_400:
+        raise ValueError("must be a number of seconds from 0 to 86400")
+    return float(value)
+
+
 def _schema(value: object) -> object:
     schema_from_json(value)
     return value
+
+
+CONFLICT_RULES = ("latest", "quarantine", "keep")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +135,38 @@ SETTINGS: tuple[Setting, ...] = (
         "The client table, when it is not the brief's: see the page on schemas.",
         _schema,
     ),
+    Setting(
+        "sources",
+        "list",
+        (),
+        "Folders and database tables that feed the dataset beside `input_folder_path`: see the page on deliveries.",
+        sources_from_json,
+    ),
+    Setting(
+        "conflicts",
+        "text",
+        None,
+        "What becomes of rows that tell different things of one client at one time: `latest` (the row that arrived "
+        "last counts), `quarantine` (the first counts, the others are refused) or `keep` (all count). Default: "
+        "`latest` where the schema has a time column or a database is a source, else `keep`, as in the brief.",
+        _conflicts,
+    ),
+    Setting(
+        "settle_seconds",
+        "seconds",
+        1.0,
+        "How long a delivered file must have been left alone before it is read: it may still be on its way.",
+        _seconds,
+    ),
+    Setting(
+        "unfinished_seconds",
+        "seconds",
+        60.0,
+        "How long a file whose last line has no end is waited for; then it is read without that line.",
+        _seconds,
+    ),
+    Setting("history_days", "whole number", 365, "How long earlier versions of the dataset stay readable.", _days),
+    Setting("limits", "object", Limits(), "What one delivery may be: see the page on deliveries.", limits_from_json),
 )
 
 

@@ -9,17 +9,22 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from holdfast.errors import ConfigurationError, excerpt, from_os_error, nearest
+from holdfast.limits import Limits
 from holdfast.schema import BRIEF_SCHEMA, Schema, schema_from_json
 from holdfast.settings import check_settings
+from holdfast.sourcelist import DatabaseSource, FolderSource, Source
 
 CONFIG_NAME = "config.json"
 STANDARD_DATA_FOLDERS = ("practicedata", "sourcedata", "testdata", "ingesteddata")
 READ_ONLY_KEYS = ("input_folder_path", "test_data_path")
 FOLDER_KEYS = (*READ_ONLY_KEYS, "output_folder_path", "output_model_path", "prod_deployment_path")
+
+
+Conflicts = Literal["latest", "quarantine", "keep"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,12 @@ class Workspace:
     holdout: float
     port: int
     schema: Schema
+    sources: tuple[Source, ...]
+    conflicts: Conflicts
+    settle_seconds: float
+    unfinished_seconds: float
+    history_days: int
+    limits: Limits
 
     @classmethod
     def open(cls, path: str | os.PathLike[str] = ".") -> Workspace:
@@ -52,7 +63,12 @@ class Workspace:
         def folder(key: str) -> Path:
             return resolve_folder(root, settings[key], key, str(config))
 
-        _refuse_shared_folders({key: folder(key) for key in FOLDER_KEYS}, str(config))
+        folders = {key: folder(key) for key in FOLDER_KEYS}
+        for source in settings["sources"]:
+            if isinstance(source, FolderSource):
+                folders[source.name] = resolve_folder(root, source.folder, source.name, str(config))
+        _refuse_shared_folders(folders, str(config))
+        schema = BRIEF_SCHEMA if settings["schema"] is None else schema_from_json(settings["schema"])
         return cls(
             root=root,
             input_folder=folder("input_folder_path"),
@@ -65,13 +81,24 @@ class Workspace:
             capacity=settings["capacity"],
             holdout=settings["holdout"],
             port=settings["port"],
-            schema=BRIEF_SCHEMA if settings["schema"] is None else schema_from_json(settings["schema"]),
+            schema=schema,
+            sources=settings["sources"],
+            conflicts=settings["conflicts"] or _usual_conflict_rule(schema, settings["sources"]),
+            settle_seconds=settings["settle_seconds"],
+            unfinished_seconds=settings["unfinished_seconds"],
+            history_days=settings["history_days"],
+            limits=settings["limits"],
         )
 
     @property
     def ledger_file(self) -> Path:
         """The ledger's SQLite file."""
         return self.state_folder / "ledger.sqlite"
+
+    @property
+    def erasure_key_file(self) -> Path:
+        """The key of the tombstones of erased clients."""
+        return self.state_folder / "erasure.key"
 
     @property
     def log_folder(self) -> Path:
@@ -87,7 +114,22 @@ class Workspace:
     def data_folders(self) -> tuple[Path, ...]:
         """The folders that a file location given over HTTP may lie in."""
         standard = (self.root / name for name in STANDARD_DATA_FOLDERS)
-        return tuple(dict.fromkeys((self.test_folder, self.input_folder, self.output_folder, *standard)))
+        delivered = (self.test_folder, self.input_folder, *self.source_folders)
+        return tuple(dict.fromkeys((*delivered, self.output_folder, *standard)))
+
+    @property
+    def databases(self) -> tuple[DatabaseSource, ...]:
+        """The sources that are database tables."""
+        return tuple(source for source in self.sources if isinstance(source, DatabaseSource))
+
+    @property
+    def source_folders(self) -> tuple[Path, ...]:
+        """The folders of `sources`."""
+        return tuple(self.folder_of(source) for source in self.sources if isinstance(source, FolderSource))
+
+    def folder_of(self, source: FolderSource) -> Path:
+        """The folder that a source names."""
+        return resolve_folder(self.root, source.folder, source.name, str(self.root / CONFIG_NAME))
 
     def show(self, path: Path) -> str:
         """A path as messages show it: relative to the workspace where it lies inside."""
@@ -107,6 +149,12 @@ class Workspace:
             column=key,
             hint=f"did you mean '{close}'?" if close else f"create it, or correct '{key}' in config.json",
         )
+
+
+def _usual_conflict_rule(schema: Schema, sources: tuple[Source, ...]) -> Conflicts:
+    """A client at a time is told once, and a table holds one row of a client; the brief's files repeat clients."""
+    told_once = schema.time is not None or any(isinstance(source, DatabaseSource) for source in sources)
+    return "latest" if told_once else "keep"
 
 
 def resolve_folder(root: Path, value: str, key: str, config: str) -> Path:
@@ -145,7 +193,7 @@ def _folder_of_url(value: str, key: str, config: str) -> Path:
 def _refuse_shared_folders(folders: dict[str, Path], config: str) -> None:
     """What Holdfast writes must not become what it reads, and a release must not lie among other files."""
     for (key, folder), (other, twin) in itertools.combinations(folders.items(), 2):
-        if folder == twin and not {key, other} <= set(READ_ONLY_KEYS):
+        if folder == twin and {key, other} & {"output_folder_path", "output_model_path", "prod_deployment_path"}:
             message = f"'{key}' and '{other}' are the same folder: {folder}"
             raise ConfigurationError(message, file=config, column=other, hint="give each of them a folder of its own")
 
@@ -206,6 +254,18 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def folder_of(script: str) -> Path:
     """The folder that a script lies in: a script's own folder is its workspace, wherever it is started from."""
     return Path(script).absolute().parent
+
+
+def secret(name: str) -> str:
+    """The environment variable `name`, where config.json says that a secret is.
+
+    Raises ConfigurationError when it is not set.
+    """
+    value = os.environ.get(name)
+    if not value:
+        hint = f"set it where the command runs, for cron in the crontab: {name}=…"
+        raise ConfigurationError(f"the environment variable {name} is not set", column=name, hint=hint)
+    return value
 
 
 def current_user() -> str:

@@ -14,13 +14,20 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from holdfast.schema import Column, Type
-from holdfast.sources.casting import ARROW_TYPES, MISSING, CastColumn, cast
+from holdfast.schema import BRIEF_SCHEMA, Column, Type
+from holdfast.sources import casting
+from holdfast.sources.casting import ARROW_TYPES, HARMLESS, MISSING, CastColumn, cast, read, read_with_care
+from holdfast.sources.files import CONTROL
 
-Role = Literal["client", "target", "feature", "ignored"]
+Role = Literal["client", "target", "time", "feature", "ignored"]
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 NUMBERLIKE = st.text("0123456789+-.eE_ \t,x٣NaA", max_size=8)
 ANY_CELL = st.one_of(TEXT, NUMBERLIKE, st.sampled_from(MISSING), st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}.?\Z"))
+PLAIN_CELL = st.one_of(
+    st.integers(-999, 10**18).map(str), st.floats(-999, 999).map(lambda x: f"{x:.2f}"), st.sampled_from(["0", "1", "é"])
+)
+SETTLED = st.text(".-/0123456789", max_size=20)
+"""Texts of the characters that plain numbers are made of."""
 
 
 def column(kind: Type, role: Role = "feature", **rules: Any) -> Column:
@@ -36,6 +43,9 @@ COLUMNS = (
     column("text", "client"),
     column("text", "ignored", missing_allowed=True),
     column("label", "target", missing_allowed=True),
+    column("label", "target", missing_allowed=True, exited="None", stayed="\t"),
+    column("date", "time", earliest="1990-01-01", latest="2030-12-31"),
+    column("category", categories=("north", "south", "0")),
 )
 
 
@@ -74,6 +84,25 @@ def test_a_cell_is_read_the_same_whatever_stands_around_it(cells: list[str], of:
     assert values(cells, of) == [values([cell], of)[0] for cell in cells]
 
 
+@given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
+def test_only_rules_that_were_broken_are_named(cells: list[str], of: Column) -> None:
+    assert all(mask.any() for _, mask in result(cells, of).broken)
+
+
+@given(st.lists(ANY_CELL, max_size=6), st.sampled_from(COLUMNS))
+def test_a_refused_cell_has_no_value(cells: list[str], of: Column) -> None:
+    answer = result(cells, of)
+    for _, mask in answer.broken:
+        assert answer.values.filter(pa.array(mask)).null_count == mask.sum()
+
+
+@pytest.mark.parametrize("of", COLUMNS, ids=lambda of: f"{of.role}-{of.type}")
+def test_a_null_counts_as_an_empty_cell(of: Column) -> None:
+    answer, empty = cast(pa.array([None, "1"], pa.string()), of), result(["", "1"], of)
+    assert answer.values.equals(empty.values)
+    assert [name for name, _ in answer.broken] == [name for name, _ in empty.broken]
+
+
 @pytest.mark.parametrize("of", COLUMNS, ids=lambda of: f"{of.role}-{of.type}")
 def test_no_cells_give_no_values(of: Column) -> None:
     assert values([], of) == []
@@ -92,6 +121,71 @@ def test_a_missing_number_is_missing_where_that_is_allowed(cell: str, kind: Type
 @pytest.mark.parametrize("kind", ["integer", "number", "date"])
 def test_a_missing_value_is_refused_as_missing_where_it_is_not_allowed(cell: str, kind: Type) -> None:
     assert rule(cell, column(kind)) == "missing"
+
+
+# ---- plain cells
+
+
+def same(cells: pa.StringArray, of: Column) -> bool:
+    values, broken = read(cells, of)
+    careful, rules = read_with_care(cells, of)
+    # As text, so that -0.0 is not 0.0.
+    return str(values.to_pylist()) == str(careful.to_pylist()) and {k: m.tolist() for k, m in broken.items()} == {
+        k: m.tolist() for k, m in rules.items()
+    }
+
+
+@settings(max_examples=400)
+@given(
+    st.lists(st.one_of(PLAIN_CELL, SETTLED, ANY_CELL), max_size=12) | st.lists(PLAIN_CELL) | st.lists(SETTLED),
+    st.sampled_from(COLUMNS),
+    st.integers(0, 3),
+    st.integers(0, 12),
+)
+@example(["1", "1.2.3", "", "-"], column("number"), 0, 4)
+@example(["9" * 400, "1"], column("number"), 0, 2)
+@example(["abc", "12", "", "\u202e", ""], column("category"), 1, 4)
+@example(["1" + "0" * 18, "0" * 19, "-" + "9" * 18], column("integer"), 0, 3)
+@example([" ", "x", "\t"], column("label", "target", missing_allowed=True, exited="x", stayed=" "), 0, 2)
+def test_plain_cells_are_read_as_they_would_be_with_care(cells: list[str], of: Column, start: int, length: int) -> None:
+    assert same(pa.array(cells, pa.string()).slice(start, length), of)
+
+
+def test_a_piece_of_a_column_is_read_like_a_column_of_its_own() -> None:
+    whole = pa.array(["x", "1", "22", "", "333", "y"], pa.string())
+    assert cast(whole.slice(1, 4), column("integer", missing_allowed=True)).values.to_pylist() == [1, 22, None, 333]
+
+
+def test_all_characters_that_are_refused_begin_with_a_byte_that_is_looked_for() -> None:
+    characters = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x11000)]))
+    refused = re.findall(CONTROL, characters)
+    assert len(refused) > 64
+    assert all(HARMLESS.odd[character.encode()[0]] for character in refused)
+
+
+@pytest.mark.parametrize("of", BRIEF_SCHEMA.columns, ids=lambda of: of.name)
+def test_a_column_of_whole_numbers_needs_no_second_look(of: Column, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(casting, "read_with_care")
+    assert values(["1", "0", "1"], of) == (["1", "0", "1"] if of.role == "client" else [1, 0, 1])
+
+
+def test_each_odd_text_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def watched(texts: pa.StringArray, of: Column) -> Any:
+        seen.extend(texts.to_pylist())
+        return read_with_care(texts, of)
+
+    monkeypatch.setattr(casting, "read_with_care", watched)
+    assert values(["1", "NA", "+2", "NA", "+2", "3"], column("integer", missing_allowed=True)) == [
+        1,
+        None,
+        2,
+        None,
+        2,
+        3,
+    ]
+    assert seen == ["NA", "+2"]
 
 
 # ---- whole numbers
@@ -206,6 +300,13 @@ def test_what_is_no_date_is_refused(cell: str) -> None:
     assert rule(cell, column("date")) == "not a date like 2026-01-31"
 
 
+def test_a_date_lies_between_the_earliest_and_the_latest() -> None:
+    bounded = column("date", "time", earliest="2020-01-01", latest="2026-12-31")
+    assert [rule(cell, bounded) for cell in ("2020-01-01", "2026-12-31")] == [None, None]
+    assert rule("2019-12-31", bounded) == "before 2020-01-01"
+    assert rule("2062-01-01", bounded) == "after 2026-12-31"
+
+
 # ---- labels
 
 
@@ -269,3 +370,28 @@ def test_an_ignored_column_may_hold_any_text_but_nul() -> None:
     notes = column("text", "ignored", missing_allowed=True)
     assert values(["two\nlines\tand a tab", ""], notes) == ["two\nlines\tand a tab", None]
     assert rule("\0", notes) == "control character"
+
+
+# ---- categories
+
+
+def test_a_category_is_one_of_those_that_the_schema_lists() -> None:
+    listed = column("category", categories=("north", "south"))
+    assert values(["north", "South", "south "], listed) == ["north", None, None]
+    assert rule("west", listed) == "not one of the categories: north, south"
+
+
+def test_an_empty_cell_is_missing_and_not_a_wrong_category() -> None:
+    assert rule("", column("category", categories=("north",))) == "missing"
+    assert rule("", column("category", categories=("north",), missing_allowed=True)) is None
+
+
+def test_of_many_categories_the_rule_names_the_first() -> None:
+    listed = column("category", categories=tuple("abcdefghij"))
+    assert rule("k", listed) == "not one of the categories: a, b, c, d, e, f, g, h and 2 more"
+
+
+@given(st.lists(TEXT.filter(bool), min_size=1, max_size=5, unique=True), TEXT)
+def test_a_listed_category_is_taken_and_no_other(categories: list[str], cell: str) -> None:
+    listed, free = column("category", categories=tuple(categories)), column("category")
+    assert (rule(cell, listed) is None) == (rule(cell, free) is None and cell in categories)

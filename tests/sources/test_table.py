@@ -29,13 +29,20 @@ def test_the_rows_of_all_files_come_in_order(tmp_path: Path) -> None:
 
 def test_rejected_rows_and_notices_of_all_files_are_kept(tmp_path: Path) -> None:
     bad = write(tmp_path, "a.csv", "acme,x,2,3,0", "beta,1,2,3,0")
-    noted = write(tmp_path, "b.csv", "note,acme,1,2,3,9", header="note," + HEADER)
+    noted = write(tmp_path, "b.csv", "note,acme,1,2,-3,1", header="note," + HEADER)
     table = read_files([bad, noted], BRIEF_SCHEMA)
     assert [(row.file, row.line, row.column) for row in table.rejected] == [
         ("a.csv", 2, "lastmonth_activity"),
-        ("b.csv", 2, "exited"),
+        ("b.csv", 2, "number_of_employees"),
     ]
     assert table.notices == ("b.csv: 1 columns not in the schema are left out: note",)
+
+
+def test_a_wrong_label_costs_the_row_its_label_alone_and_is_told(tmp_path: Path) -> None:
+    table = read_files([write(tmp_path, "a.csv", "acme,1,2,3,9", "beta,1,2,3,1", "gamma,1,2,3,")], BRIEF_SCHEMA)
+    assert table.rows.column("exited").to_pylist() == [None, 1, None]
+    assert table.rejected == ()
+    assert table.notices == ("a.csv: 1 labels are not 0 or 1: they count as missing",)
 
 
 def test_the_digest_of_one_file_is_its_own(tmp_path: Path) -> None:

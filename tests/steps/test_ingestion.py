@@ -16,17 +16,19 @@ from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError, InputOutputError, NoUsableData
 from holdfast.records import IngestRecord, SourceFile
-from holdfast.session import reading
+from holdfast.session import exit_status_of, reading
 from holdfast.steps import ingestion
 from holdfast.steps.ingestion import ingest
 from holdfast.store.files import digest_of_file
 from holdfast.store.ledger import Ledger
+from holdfast.store.quarantine import held_rows
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
 GOOD = tuple(f"c{i},{i},{10 * i},{i + 1},{i % 2}" for i in range(12))
 UNLABELLED = ("u1,1,2,3,", "u2,4,5,6,")
-BAD = ("x1,none,1,1,0", "x2,1,1,1", "x3,1,1,1,0,9", "x4,-1,1,1,1", ",1,1,1,1", 'x"5,1,1,1,0', "x6,1,1,1,2")
+STRANGE_LABELS = ("s1,1,2,3,2", "s2,4,5,6,maybe", "s3,7,8,9,0.5")
+BAD = ("x1,none,1,1,0", "x2,1,1,1", "x3,1,1,1,0,9", "x4,-1,1,1,1", ",1,1,1,1", 'x"5,1,1,1,0', "x6,1,1,1e400,2")
 
 
 def emptied(workspace: Workspace) -> Workspace:
@@ -56,14 +58,21 @@ def file_of(record: IngestRecord, name: str) -> SourceFile:
 
 
 def is_conserved(counted: IngestRecord | SourceFile) -> bool:
-    return counted.rows == counted.accepted + counted.duplicate + counted.quarantined
+    return counted.rows == counted.accepted + counted.duplicate + counted.quarantined + counted.erased
+
+
+def parts_of(workspace: Workspace) -> list[Path]:
+    """The files of the dataset's Delta table that hold rows."""
+    parts = [path for path in (workspace.output_folder / "dataset").glob("*/*.parquet")]
+    assert parts
+    return parts
 
 
 # ---- rows
 
 
 @settings(max_examples=6, deadline=None)
-@given(files=st.lists(st.lists(st.sampled_from(GOOD + UNLABELLED + BAD), max_size=12), min_size=1, max_size=3))
+@given(files=st.lists(st.lists(st.sampled_from(GOOD + UNLABELLED + STRANGE_LABELS + BAD), max_size=12), min_size=1, max_size=3))
 def test_every_row_is_accepted_duplicate_or_quarantined(
     make_company: Callable[[Path], Workspace], deliver: Deliver, files: list[list[str]]
 ) -> None:
@@ -75,13 +84,14 @@ def test_every_row_is_accepted_duplicate_or_quarantined(
         record = ingest(workspace)
         assert is_conserved(record)
         assert all(is_conserved(file) for file in record.files)
-        accepted = {line for lines in files for line in lines} - set(BAD)
+        taken = {line for lines in files for line in lines} - set(BAD)
+        accepted = {f"{line.rpartition(',')[0]}," if line in STRANGE_LABELS else line for line in taken}
         for file in record.files:  # a file in which every row has the wrong number of fields is refused whole
             if file.status == "refused":
                 assert not set(files[int(file.name[:-4])]) - set(BAD)
         assert sorted(rows_of(workspace)) == sorted(accepted | {"first,1,1,1,0"})
         assert record.accepted == record.dataset.rows == len(accepted) + 1
-        assert record.dataset.unlabelled == len(accepted & set(UNLABELLED))
+        assert record.dataset.unlabelled == sum(line.endswith(",") for line in accepted)
 
 
 @settings(max_examples=5, deadline=None)
@@ -132,6 +142,36 @@ def test_a_bad_row_never_stops_the_good_ones(company: Workspace, deliver: Delive
     record = ingest(company)
     assert rows_of(company) == list(GOOD[:2])
     assert [row.line for row in record.rejected] == list(range(3, 3 + len(BAD)))
+
+
+def test_a_row_with_a_strange_label_is_kept_without_it_counted_and_told(company: Workspace, deliver: Deliver) -> None:
+    emptied(company)
+    deliver(company.input_folder, "a.csv", [GOOD[0], STRANGE_LABELS[0], UNLABELLED[0], STRANGE_LABELS[1]])
+    record = ingest(company)
+    assert rows_of(company) == [GOOD[0], "s1,1,2,3,", UNLABELLED[0], "s2,4,5,6,"]
+    assert (record.accepted, record.quarantined, record.dataset.unlabelled) == (4, 0, 3)
+    assert file_of(record, "a.csv").unlabelled == 3
+    assert "a.csv: labels are not 0 or 1, from line 3 on: those rows are kept without a label" in record.notices
+    kept = list(held_rows(company.output_folder / "quarantine" / "000001.parquet"))
+    assert [(held.kept, held.row.line, held.row.text) for held in kept] == [
+        (True, 3, STRANGE_LABELS[0]),
+        (True, 5, STRANGE_LABELS[1]),
+    ]
+    assert exit_status_of(record) == 0
+
+
+def test_refused_rows_are_kept_in_a_file_named_by_the_number_of_the_delivery(
+    company: Workspace, deliver: Deliver
+) -> None:
+    emptied(company)
+    deliver(company.input_folder, "a.csv", [GOOD[0], *BAD])
+    deliver(company.input_folder, "b.csv", [GOOD[1]])
+    record = ingest(company)
+    folder = company.output_folder / "quarantine"
+    assert sorted(path.name for path in folder.iterdir()) == ["000001.parquet", "000002.parquet"]
+    assert [held.row.text for held in held_rows(folder / "000001.parquet")] == list(BAD)
+    assert list(held_rows(folder / "000002.parquet")) == []
+    assert exit_status_of(record) == 3
 
 
 def test_a_bad_file_never_stops_the_other_files(company: Workspace) -> None:
@@ -284,7 +324,10 @@ def test_a_file_that_may_not_be_read_is_named_and_the_others_go_on(
         patch.setattr(os, "open", forbidding)
         record = ingest(company)
     assert record.dataset.rows == 300
-    assert any("secret.csv" in notice and "Permission denied" in notice for notice in record.notices)
+    assert (record.refused, exit_status_of(record)) == (1, 3)
+    error = file_of(record, "secret.csv").error
+    assert error is not None
+    assert error["message"] == "cannot read: Permission denied"
     assert ingest(company).dataset.rows == 300 + len(GOOD), "as soon as it may be read it is taken"
 
 
@@ -292,8 +335,8 @@ def after_the_look(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -
     """Something happens to the folder after its files were listed and before they are read."""
     real = ingestion.look
 
-    def look(workspace: Workspace) -> Any:
-        found = real(workspace)
+    def look(workspace: Workspace, known: Any) -> Any:
+        found = real(workspace, known)
         act()
         return found
 
@@ -306,7 +349,9 @@ def test_a_file_that_vanishes_after_the_look_is_named_and_the_others_go_on(
     after_the_look(monkeypatch, (company.input_folder / "dataset1.csv").unlink)
     record = ingest(company)
     assert record.dataset.rows == 150
-    assert any("dataset1.csv" in notice for notice in record.notices)
+    (deferred,) = record.deferred
+    assert deferred.startswith("dataset1.csv: left for the next time, cannot read: No such file")
+    assert exit_status_of(record) == 0
 
 
 def test_a_file_that_changes_after_the_look_is_left_for_the_next_time(
@@ -317,6 +362,7 @@ def test_a_file_that_changes_after_the_look_is_left_for_the_next_time(
         after_the_look(patch, lambda: deliver(company.input_folder, "dataset1.csv", GOOD))
         record = ingest(company)
         assert [file.name for file in record.files] == ["dataset2.csv"]
+        assert record.deferred == ("dataset1.csv: left for the next time, it changed while it was read",)
     (company.input_folder / "dataset1.csv").write_bytes(original)
     assert ingest(company).dataset.rows == 300, "the bytes seen first were not refused for good"
 
@@ -344,7 +390,7 @@ def test_killed_between_rows_and_ledger_nothing_is_lost_and_the_next_run_converg
     record = ingest(company)
     untouched = make_company(company.root.with_name("untouched"))
     expected = ingest(untouched)
-    assert replace(record.dataset) == expected.dataset
+    assert record.dataset == expected.dataset
     assert digest_of_file(company.output_folder / "finaldata.csv") == digest_of_file(
         untouched.output_folder / "finaldata.csv"
     )
@@ -371,7 +417,7 @@ def test_nothing_is_written_when_nothing_is_new(ingested: Workspace) -> None:
 
 def test_lost_rows_are_taken_again_from_the_files_that_are_there(ingested: Workspace) -> None:
     before = rows_of(ingested)
-    for part in (ingested.output_folder / "deliveries").iterdir():
+    for part in parts_of(ingested):
         part.unlink()
     assert ingest(ingested).dataset.rows == 300
     assert rows_of(ingested) == before
@@ -386,14 +432,14 @@ def test_a_new_output_folder_fills_itself(ingested: Workspace) -> None:
 
 def test_lost_rows_whose_file_is_gone_are_an_error_that_names_them(ingested: Workspace) -> None:
     (ingested.input_folder / "dataset1.csv").unlink()
-    for part in (ingested.output_folder / "deliveries").iterdir():
+    for part in parts_of(ingested):
         part.unlink()
     with pytest.raises(InputOutputError, match=r"dataset1\.csv"):
         ingest(ingested)
 
 
 def test_damaged_rows_are_a_known_error(ingested: Workspace, deliver: Deliver) -> None:
-    for part in (ingested.output_folder / "deliveries").iterdir():
+    for part in parts_of(ingested):
         part.write_bytes(b"damaged")
     deliver(ingested.input_folder, "new.csv", GOOD)
     with pytest.raises(InputOutputError):

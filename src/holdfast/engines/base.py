@@ -2,46 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
-from holdfast.records import ColumnSummary
+from holdfast.records import ColumnSummary, Occurrence
 from holdfast.schema import Schema
 
 DELIVERY = "_delivery"
 LINE = "_line"
 
 
-class Engine(Protocol):
-    """Rows of deliveries are Parquet files ("parts") with the schema's columns, `_delivery` and `_line`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The current rows of some deliveries: what `finaldata.csv` shows.
 
-    Two missing cells are the same. An answer in batches has at least one, be it empty. Parts that are gone or
-    damaged raise InputOutputError, a destination that cannot be written CannotWrite.
+    `parts`: Parquet files with the schema's columns, `_delivery` and `_line`, in order of arrival; each holds its
+    rows in order of arrival too. Rows with the same key follow each other in time; a row equal to the one before
+    is a duplicate. `conflicts` says what becomes of one that differs:
+
+    - "keep": the key is the whole row, so none differs; the first arrival of each row counts.
+    - "latest": the key is client and time; the row that arrived last counts and has replaced those before it.
+    - "quarantine": the key is client and time; the first row counts, rows that contradict it do not.
+
+    Deliveries `without` are left out although the parts hold them.
     """
 
-    def write_part(self, batches: Iterable[pa.RecordBatch], delivery: int, destination: Path) -> int:
-        """Write one delivery's rows as a part; returns their number."""
+    parts: tuple[Path, ...]
+    schema: Schema
+    conflicts: Literal["latest", "quarantine", "keep"]
+    without: frozenset[int] = frozenset()
 
-    def count_new(self, part: Path, earlier: Sequence[Path], schema: Schema) -> int:
-        """How many distinct rows of `part` are in none of the `earlier` parts."""
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that two rows about the same thing have in common."""
+        if self.conflicts == "keep":
+            return self.schema.names
+        return tuple(column.name for column in (self.schema.client, self.schema.time) if column)
 
-    def write_csv(self, parts: Sequence[Path], schema: Schema, destination: Path) -> None:
-        """Write the distinct rows of all parts, in order of arrival, with a header and no index.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What one delivery did to the view: its rows, and by how much the view's counts changed with it.
+
+    `rows` = `accepted` + `duplicate` + `conflicting`. The view has `accepted` - `replaced` rows more than before.
+    """
+
+    delivery: int
+    rows: int
+    duplicate: int
+    conflicting: int
+    replaced: int
+    exited: int
+    unlabelled: int
+
+    @property
+    def accepted(self) -> int:
+        """Rows that came into the view."""
+        return self.rows - self.duplicate - self.conflicting
+
+
+class Engine(Protocol):
+    """Two missing cells are the same. An answer in batches has at least one, be it empty.
+
+    Parts that are gone or damaged raise InputOutputError, a destination that cannot be written CannotWrite.
+    """
+
+    def arrivals(self, view: View, since: int = 0) -> tuple[Arrival, ...]:
+        """What each delivery numbered `since` or higher did to the view, in order of arrival."""
+
+    def contradictions(self, view: View, since: int = 0) -> Iterator[pa.RecordBatch]:
+        """The conflicting rows that arrived `since`: the schema's columns, `_delivery`, `_line`, and where the row
+        stands that each contradicts: `first_delivery`, `first_line`.
+        """
+
+    def write_csv(self, view: View, destination: Path, since: int = 0) -> None:
+        """Write the view's rows with a header and no index, in order of arrival; or only those arrived `since`.
 
         Labels are written in the schema's words for exited and stayed, so `CsvFile` reads the same rows back.
         """
 
-    def distinct(self, parts: Sequence[Path], without: Sequence[Path], schema: Schema) -> Iterator[pa.RecordBatch]:
-        """The distinct rows of `parts` that are not in the parts `without`, in order of arrival."""
+    def distinct(self, view: View, deliveries: frozenset[int], without: View) -> Iterator[pa.RecordBatch]:
+        """The rows that the view has from some deliveries and that are not in `without`, in order of arrival."""
 
-    def newest(self, parts: Sequence[Path], schema: Schema) -> Iterator[pa.RecordBatch]:
+    def newest(self, view: View) -> Iterator[pa.RecordBatch]:
         """The newest row of each client: by the time column where there is one, then by arrival."""
 
-    def count(self, parts: Sequence[Path], schema: Schema) -> tuple[int, int, int]:
-        """Distinct rows of all parts: their number, how many exited, how many have no label."""
+    def summarise(self, view: View) -> tuple[ColumnSummary, ...]:
+        """Statistics of every column of the view, exact at any size."""
 
-    def summarise(self, batches: Iterable[pa.RecordBatch], schema: Schema) -> tuple[ColumnSummary, ...]:
-        """Rows, missing cells, mean, median, standard deviation (n - 1), minimum and maximum per column."""
+    def rewrite(self, view: View, destination: Path) -> int:
+        """Write all rows of the view's deliveries, duplicates too, as one part; returns their number."""
+
+    def occurrences(self, view: View, *, client: str | None = None, row: int | None = None) -> tuple[Occurrence, ...]:
+        """Where the rows of a client, or the `row`-th row of the view (from 1), were delivered, in that order."""

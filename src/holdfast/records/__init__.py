@@ -2,7 +2,24 @@
 
 from holdfast.records.clients import Assessment, ClientRisk
 from holdfast.records.company import DemoRecord, InitRecord, RunSummary, Schedule, Status
-from holdfast.records.data import Dataset, IngestRecord, RejectedRow, SourceFile
+from holdfast.records.contract import (
+    BrokenCell,
+    BrokenRule,
+    CheckedColumn,
+    SchemaCheck,
+    SchemaColumn,
+    SchemaInferred,
+    SchemaShow,
+)
+from holdfast.records.data import (
+    Dataset,
+    DatasetHistory,
+    DatasetVersion,
+    IngestRecord,
+    Occurrence,
+    RejectedRow,
+    SourceFile,
+)
 from holdfast.records.jsonform import from_json, to_json
 from holdfast.records.model import (
     CalibrationBin,
@@ -16,40 +33,79 @@ from holdfast.records.model import (
     TrainRecord,
 )
 from holdfast.records.process import Action, Decision, Observation, RunRecord
+from holdfast.records.quarantine import (
+    QuarantineAct,
+    QuarantinedDelivery,
+    QuarantineDone,
+    QuarantinedRow,
+    QuarantineList,
+    QuarantineShow,
+)
+from holdfast.records.summary import DatasetSummary
+from holdfast.records.tracing import (
+    DatasetExport,
+    ErasureReceipt,
+    Lineage,
+    TracedAssessment,
+    TracedModel,
+    TracedRow,
+    Upkeep,
+)
 from holdfast.records.watching import (
     CallRecord,
+    ColumnHistogram,
     ColumnSummary,
     Diagnosis,
     PackageCheck,
     PackageVersion,
     Prediction,
     Predictions,
+    Quantile,
     ReportRecord,
     Timing,
+    ValueCount,
 )
 
 __all__ = [
     "Action",
     "Assessment",
+    "BrokenCell",
+    "BrokenRule",
     "CalibrationBin",
     "CallRecord",
+    "CheckedColumn",
     "ClientRisk",
+    "ColumnHistogram",
     "ColumnSummary",
     "Confusion",
     "Curves",
     "Dataset",
+    "DatasetExport",
+    "DatasetHistory",
+    "DatasetSummary",
+    "DatasetVersion",
     "Decision",
     "DemoRecord",
     "Diagnosis",
+    "ErasureReceipt",
     "GoldenRow",
     "IngestRecord",
     "InitRecord",
+    "Lineage",
     "Metric",
     "Observation",
+    "Occurrence",
     "PackageCheck",
     "PackageVersion",
     "Prediction",
     "Predictions",
+    "Quantile",
+    "QuarantineAct",
+    "QuarantineDone",
+    "QuarantineList",
+    "QuarantineShow",
+    "QuarantinedDelivery",
+    "QuarantinedRow",
     "RejectedRow",
     "Release",
     "ReportRecord",
@@ -57,11 +113,20 @@ __all__ = [
     "RunRecord",
     "RunSummary",
     "Schedule",
+    "SchemaCheck",
+    "SchemaColumn",
+    "SchemaInferred",
+    "SchemaShow",
     "Scorecard",
     "SourceFile",
     "Status",
     "Timing",
+    "TracedAssessment",
+    "TracedModel",
+    "TracedRow",
     "TrainRecord",
+    "Upkeep",
+    "ValueCount",
     "from_json",
     "to_json",
 ]

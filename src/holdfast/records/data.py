@@ -19,10 +19,17 @@ class RejectedRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """One delivery, the `number`-th. `rows` = `accepted` + `duplicate` + `quarantined`, always.
+    """One delivery, the `number`-th. `rows` = `accepted` + `duplicate` + `quarantined` + `erased`, always.
 
+    `name`: the file, or the reading of a table. `folder`: the folder or source that it came from. `header`: its
+    columns, as in the original text of refused rows.
     `status`: accepted, duplicate (its bytes are known already) or refused (`error` says why; nothing was taken).
-    `supersedes` is the digest of the delivery under the same name that this one replaces.
+    `replaced`: accepted rows that took the place of an earlier row of the same client and time. `unlabelled`: rows
+    without a usable label. `erased`: rows of clients who were erased.
+    `former`: its digests before clients were erased from the file itself.
+    `supersedes`: the digest of the delivery that this one replaces. `repairs`: the number of the delivery whose
+    quarantined rows these are. `watermark`: up to where a table has been read. `version`: the dataset's version
+    that holds its rows.
     """
 
     number: int
@@ -32,22 +39,30 @@ class SourceFile:
     size: int
     received: str
     status: Literal["accepted", "duplicate", "refused"]
+    header: tuple[str, ...] = ()
     rows: int = 0
     accepted: int = 0
     duplicate: int = 0
     quarantined: int = 0
+    erased: int = 0
+    replaced: int = 0
     unlabelled: int = 0
+    former: tuple[str, ...] = ()
     supersedes: str | None = None
+    repairs: int | None = None
+    watermark: str | None = None
+    version: int | None = None
     notices: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """The de-duplicated client rows of one input folder at one version (`digest` of the deliveries in it)."""
+    """The current rows of one input folder at one version (`digest` of the deliveries in it)."""
 
     source: str
     digest: str
+    version: int | None
     rows: int
     exited: int
     unlabelled: int
@@ -56,7 +71,11 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestRecord:
-    """What one ingestion took in. `known` counts files that had been taken before."""
+    """What one ingestion took in. `known` counts files that had been taken before.
+
+    `deferred`: files that may still be on their way, and what they are waited for. `unreachable`: sources that did
+    not answer; the others were taken in.
+    """
 
     dataset: Dataset
     files: tuple[SourceFile, ...]
@@ -65,7 +84,46 @@ class IngestRecord:
     accepted: int
     duplicate: int
     quarantined: int
+    erased: int
     refused: int
     rejected: tuple[RejectedRow, ...]
+    deferred: tuple[str, ...]
+    unreachable: tuple[dict[str, Any], ...]
     notices: tuple[str, ...]
     seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occurrence:
+    """One delivered row of a client: where it stood, its values as text, and whether it counts.
+
+    `state`: current, duplicate (of the row before it), replaced (by the delivery `replaced_by`), or conflicting
+    (it contradicts an earlier row, and the rule is to quarantine it).
+    """
+
+    delivery: int
+    line: int
+    state: Literal["current", "duplicate", "replaced", "conflicting"]
+    replaced_by: int | None
+    values: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetVersion:
+    """One version of the dataset: when it was committed, what for, and the delivery that it took in, if it did."""
+
+    version: int
+    committed: str
+    purpose: str
+    delivery: int | None
+    name: str | None
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetHistory:
+    """Every version of the dataset, oldest first; `readable` are those whose rows are still there."""
+
+    source: str
+    versions: tuple[DatasetVersion, ...]
+    readable: tuple[int, ...]

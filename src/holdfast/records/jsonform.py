@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
 Record = TypeVar("Record")
@@ -32,7 +32,8 @@ def to_json(record: Any) -> Any:
 def from_json(kind: type[Record], data: Any) -> Record:
     """The record of type `kind` whose JSON form is `data`: the inverse of `to_json`.
 
-    Raises ValueError when `data` is not the JSON form of such a record: a field missing, unknown or mistyped.
+    Raises ValueError when `data` is not the JSON form of such a record: a field unknown or mistyped, or missing
+    although it has no default (an older version may have written it before the field was there).
 
     >>> from holdfast.records import Metric
     >>> from_json(Metric, to_json(Metric(value=0.5, low=None, high=None, n=3))).value
@@ -56,9 +57,10 @@ def _read(kind: Any, data: Any, place: str) -> Any:
         return {key: _read(arguments[1], value, f"{place}.{key}") for key, value in data.items()}
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(data, dict):
         hints = typing.get_type_hints(kind)
-        if set(data) != set(hints):
+        required = {field.name for field in fields(kind) if field.default is MISSING}
+        if not required <= set(data) <= set(hints):
             raise ValueError(f"{place}: expected the fields {sorted(hints)}, found {sorted(data)}")
-        return kind(**{name: _read(hint, data[name], f"{place}.{name}") for name, hint in hints.items()})
+        return kind(**{name: _read(hints[name], data[name], f"{place}.{name}") for name in data})
     if kind is float:
         numeric = isinstance(data, int | float) and not isinstance(data, bool)
         try:

@@ -2,57 +2,57 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from holdfast.errors import excerpt
 from holdfast.records import (
     Assessment,
     CallRecord,
     ClientRisk,
+    DatasetExport,
+    DatasetHistory,
+    DatasetSummary,
     DemoRecord,
     Diagnosis,
+    ErasureReceipt,
     IngestRecord,
     InitRecord,
+    Lineage,
     Metric,
+    QuarantineDone,
+    QuarantineList,
+    QuarantineShow,
     Release,
     ReportRecord,
     RunRecord,
     Schedule,
+    SchemaCheck,
+    SchemaInferred,
+    SchemaShow,
     Scorecard,
-    SourceFile,
     Status,
     Timing,
     TrainRecord,
+    Upkeep,
 )
+from holdfast.render.contract import check_lines, inferred_lines, schema_lines
+from holdfast.render.datasets import export_lines, history_lines, upkeep_lines
+from holdfast.render.deliveries import dataset_text, deliveries_table, ingest_lines, pending
+from holdfast.render.quarantine import done_lines, list_lines, show_lines
+from holdfast.render.summary import summary_lines
+from holdfast.render.terminal import Lines, Table, notes, write
+from holdfast.render.tracing import lineage_lines, receipt_lines
+from holdfast.render.words import count, plain
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-Lines = Iterator["str | Table"]
-SHOWN_FILES = 12
-SHOWN_REJECTS = 8
 SHOWN_PACKAGES = 10
 SHOWN_REASONS = 3
+LONGEST_SENTENCE = 1000
 
 
 def print_record(record: Any, limit: int | None = None) -> None:
     """Write a record to standard output; `limit` is the most clients of a list to show."""
-    lines = _assessment(record, limit) if isinstance(record, Assessment) else RENDERERS[type(record)](record)
-    console = None
-    for line in lines:
-        if isinstance(line, str):
-            sys.stdout.write(f"{line}\n")
-        else:
-            from rich.console import Console
-
-            sys.stdout.flush()
-            console = console or Console(width=None if sys.stdout.isatty() else 160)
-            with console.capture() as captured:
-                console.print(line)
-            sys.stdout.writelines(f"{row.rstrip()}\n" for row in captured.get().splitlines())
-    sys.stdout.flush()
+    write(_assessment(record, limit) if isinstance(record, Assessment) else RENDERERS[type(record)](record))
 
 
 def metric_text(metric: Metric) -> str:
@@ -69,92 +69,27 @@ def metric_text(metric: Metric) -> str:
     return f"{metric.value:.3f}{interval}"
 
 
-def _table(*columns: str, numbers: tuple[int, ...] = ()) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for place, column in enumerate(columns):
-        table.add_column(column, justify="right" if place in numbers else "left", no_wrap=place in numbers)
-    return table
-
-
-def _safe(text: str) -> str:
-    """Text from outside: no control characters, and no square bracket that rich would take for markup."""
-    return excerpt(text).replace("[", "\\[")
-
-
-# ---- data
-
-
-def _ingest(record: IngestRecord) -> Lines:
-    new, known = len(record.files), record.known
-    yield f"{record.dataset.source}: {new} new file{'s' * (new != 1)}, {known} known already"
-    if record.files:
-        table = _table("file", "rows", "accepted", "duplicate", "quarantined", "", numbers=(1, 2, 3, 4))
-        for file in record.files[:SHOWN_FILES]:
-            table.add_row(*_delivery(file))
-        yield table
-    if new > SHOWN_FILES:
-        yield f"and {new - SHOWN_FILES} more files"
-    yield from (_refusal(file) for file in record.files if file.status == "refused")
-    for row in record.rejected[:SHOWN_REJECTS]:
-        where = f"{excerpt(row.file)} line {row.line}" + (f", {row.column}" if row.column else "")
-        yield f"quarantined: {where}: {row.rule}: {excerpt(row.text)}"
-    if record.quarantined > SHOWN_REJECTS:
-        yield f"and {record.quarantined - SHOWN_REJECTS:,} more quarantined rows"
-    yield from (f"note: {notice}" for notice in record.notices)
-    data = record.dataset
-    yield (
-        f"dataset: {data.rows:,} rows, {data.exited:,} exited"
-        + (f", {data.unlabelled:,} without a label" if data.unlabelled else "")
-        + f" ({record.rows:,} read = {record.accepted:,} accepted + {record.duplicate:,} duplicate"
-        + f" + {record.quarantined:,} quarantined; {record.seconds:.1f} s)"
-    )
-
-
-def _delivery(file: SourceFile) -> tuple[str, ...]:
-    counts = tuple(f"{count:,}" for count in (file.rows, file.accepted, file.duplicate, file.quarantined))
-    remark = {"accepted": "", "duplicate": "a copy", "refused": "refused"}[file.status]
-    return (_safe(file.name), *counts, remark)
-
-
-def _refusal(file: SourceFile) -> str:
-    error = file.error or {}
-    place = f" line {error['row']}" if error.get("row") else ""
-    hint = f" Hint: {error['hint']}" if error.get("hint") else ""
-    return f"refused: {excerpt(file.name)}{place}: {error.get('message')}.{hint}"
-
-
-def _safe_sentence(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 # ---- model
 
 
 def _train(record: TrainRecord) -> Lines:
     exited = f"{record.exited:,} of whom exited ({record.exited / record.rows:.1%})"
     yield f"trained on {record.rows:,} clients, {exited}, in {record.seconds:.1f} s"
-    table = _table("feature", "coefficient (log-odds per unit)", numbers=(1,))
-    for feature, coefficient in zip(record.features, record.coefficients, strict=True):
-        table.add_row(_safe(feature), f"{coefficient:+.6g}")
-    table.add_row("(intercept)", f"{record.intercept:+.6g}")
-    yield table
+    coefficients = [*zip(record.features, record.coefficients, strict=True), ("(intercept)", record.intercept)]
+    cells = [(feature, f"{coefficient:+.6g}") for feature, coefficient in coefficients]
+    yield Table(("feature", "coefficient (log-odds per unit)"), cells, numbers=(1,))
     if record.held_out:
         yield f"{record.held_out:,} clients were held out to score on"
     if record.left_out:
         yield f"{record.left_out:,} rows without a label were left out"
-    yield from (f"note: {notice}" for notice in record.notices)
+    yield from notes(record.notices)
 
 
 def _score(card: Scorecard) -> Lines:
     yield f"F1 {metric_text(card.f1)} on {card.rows:,} clients, {card.exited:,} exited ({card.data})"
-    table = _table("metric", "value (95 % interval)", numbers=(1,))
-    for name, metric in card.metrics.items():
-        table.add_row(_metric_name(name, card.capacity), metric_text(metric))
-    yield table
-    yield from (f"note: {notice}" for notice in card.notices)
+    cells = [(_metric_name(name, card.capacity), metric_text(metric)) for name, metric in card.metrics.items()]
+    yield Table(("metric", "value (95 % interval)"), cells, numbers=(1,))
+    yield from notes(card.notices)
 
 
 def _metric_name(name: str, capacity: int) -> str:
@@ -173,7 +108,7 @@ def _in_production(release: Release) -> str:
 
 def _release(release: Release) -> Lines:
     yield _in_production(release)
-    yield f"by {_safe_sentence(release.actor)} at {release.created}: {_safe_sentence(release.reason)}"
+    yield f"by {plain(release.actor)} at {release.created}: {plain(release.reason, LONGEST_SENTENCE)}"
 
 
 # ---- watching
@@ -184,11 +119,11 @@ def _diagnosis(record: Diagnosis) -> Lines:
         exits = sum(each.prediction for each in record.predictions.predictions)
         of = f"{record.predictions.rows:,} rows of {record.predictions.location}"
         yield f"release {record.release} predicts {exits:,} exits among {of}"
-    table = _table("column", "missing %", "mean", "median", "standard deviation", numbers=(1, 2, 3, 4))
-    for column in record.columns:
-        figures = (_figure(each) for each in (column.mean, column.median, column.standard_deviation))
-        table.add_row(_safe(column.column), f"{column.missing_percent:.2f}", *figures)
-    yield table
+    cells = [
+        (each.column, f"{each.missing_percent:.2f}", *map(_figure, (each.mean, each.median, each.standard_deviation)))
+        for each in record.columns
+    ]
+    yield Table(("column", "missing %", "mean", "median", "standard deviation"), cells, numbers=(1, 2, 3, 4))
     refused = {column.column: column.refused_missing for column in record.columns if column.refused_missing}
     if refused:
         yield "in quarantine because empty: " + ", ".join(f"{name} {count:,} rows" for name, count in refused.items())
@@ -196,11 +131,9 @@ def _diagnosis(record: Diagnosis) -> Lines:
     packages = record.packages
     yield f"packages: {packages.message} ({packages.checked})"
     if packages.outdated:
-        table = _table("Package", "Version", "Latest", "Type")
-        for each in packages.outdated[:SHOWN_PACKAGES]:
-            table.add_row(each.package, each.version, each.latest, each.type)
-        yield table
-    yield from (f"note: {notice}" for notice in record.notices)
+        cells = [(each.package, each.version, each.latest, each.type) for each in packages.outdated[:SHOWN_PACKAGES]]
+        yield Table(("Package", "Version", "Latest", "Type"), cells)
+    yield from notes(record.notices)
 
 
 def _figure(value: float | None) -> str:
@@ -226,9 +159,11 @@ def _call(record: CallRecord) -> Lines:
 def _run(record: RunRecord) -> Lines:
     decision = record.decision
     yield f"decision: {decision.action}" + (" (dry run: nothing was changed)" if record.dry_run else "")
-    yield from (f"  - {_safe_sentence(reason)}" for reason in decision.reasons)
+    yield from (f"  - {plain(reason, LONGEST_SENTENCE)}" for reason in decision.reasons)
     if record.ingest and record.ingest.files and not record.dry_run:
-        yield from _ingest(record.ingest)
+        yield from ingest_lines(record.ingest)
+    elif record.ingest:
+        yield from pending(record.ingest)
     if record.train and record.score:
         rows = f"{record.train.rows:,} clients, {record.train.exited:,} exited"
         yield f"trained on {rows}; F1 on the test data: {metric_text(record.score.f1)}, n = {record.score.rows:,}"
@@ -239,7 +174,7 @@ def _run(record: RunRecord) -> Lines:
     if record.call:
         yield from _call(record.call)
     told = (*(record.train.notices if record.train else ()), *(record.score.notices if record.score else ()))
-    yield from (f"note: {notice}" for notice in (*told, *record.notices))
+    yield from notes((*told, *record.notices))
 
 
 # ---- the list
@@ -249,15 +184,14 @@ def _assessment(record: Assessment, limit: int | None) -> Lines:
     shown = record.clients[:limit]
     total = f"{len(record.clients):,} current clients, {record.expected_exits:,.0f} expected to exit"
     yield f"{total}; the {len(shown)} to call first (release {record.release}):"
-    table = _table("rank", "client", "probability", "strongest contributions", numbers=(0, 2))
-    table.columns[1].min_width = max(len(excerpt(client.client)) for client in shown)
-    for client in shown:
-        reasons = ", ".join(_reasons(client, record.features))
-        table.add_row(str(client.rank), _safe(client.client), _percent(client.probability), reasons)
-    yield table
+    cells = [
+        (str(each.rank), each.client, _percent(each.probability), ", ".join(_reasons(each, record.features)))
+        for each in shown
+    ]
+    yield Table(("rank", "client", "probability", "strongest contributions"), cells, numbers=(0, 2))
     yield "In brackets: the contribution to the log-odds of exit, against a typical client; + raises the risk."
     yield f"the whole list: {', '.join(record.files)}"
-    yield from (f"note: {notice}" for notice in record.notices)
+    yield from notes(record.notices)
 
 
 def _percent(probability: float) -> str:
@@ -273,7 +207,7 @@ def _reasons(client: ClientRisk, features: Sequence[str]) -> Iterator[str]:
     parts = zip(features, client.values, client.contributions, strict=True)
     for feature, value, contribution in sorted(parts, key=lambda part: -abs(part[2]))[:SHOWN_REASONS]:
         shown = "missing" if value is None else f"{value:,.0f}" if value == int(value) else f"{value:,.4g}"
-        yield f"{_safe(feature)} {shown} ({contribution:+.2f})"
+        yield f"{excerpt(feature)} {shown} ({contribution:+.2f})"
 
 
 # ---- the workspace
@@ -285,15 +219,13 @@ def _init(record: InitRecord) -> Lines:
         yield f"created: {', '.join(record.created)}"
     if record.left_alone:
         yield f"left alone, as it was there: {', '.join(record.left_alone)}"
-    yield from (f"note: {notice}" for notice in record.notices)
+    yield from notes(record.notices)
     yield from (f"next: {step}" for step in record.next)
 
 
 def _demo(record: DemoRecord) -> Lines:
-    table = _table("file", "rows", "exited", numbers=(1, 2))
-    for name, rows in record.files.items():
-        table.add_row(name, f"{rows:,}", f"{record.exited[name]:.1%}")
-    yield table
+    cells = [(name, f"{rows:,}", f"{record.exited[name]:.1%}") for name, rows in record.files.items()]
+    yield Table(("file", "rows", "exited"), cells, numbers=(1, 2))
     yield f"written to {record.folder} in {record.seconds:.1f} s"
 
 
@@ -314,13 +246,9 @@ def _status(record: Status) -> Lines:
         parts = [f"{name} {metric_text(card.metrics[key])}" for name, key in (("F1", "f1"), ("ROC AUC", "roc_auc"))]
         yield f"how good: {', '.join(parts)} on {card.rows:,} clients"
     if record.dataset:
-        data = record.dataset
-        yield f"dataset: {data.rows:,} rows of {len(data.files)} files, {data.exited:,} exited"
+        yield f"{dataset_text(record.dataset)}, from {count(len(record.dataset.files), 'delivery', 'deliveries')}"
     if record.deliveries:
-        table = _table("delivery", "rows", "accepted", "duplicate", "quarantined", "", numbers=(1, 2, 3, 4))
-        for file in record.deliveries:
-            table.add_row(*_delivery(file))
-        yield table
+        yield deliveries_table(record.deliveries, home=record.source)
     if record.decision:
         yield f"last decision: {record.decision.action}; {record.decision.reasons[-1]}"
     if record.runs:
@@ -329,7 +257,7 @@ def _status(record: Status) -> Lines:
 
 
 RENDERERS: dict[type, Callable[[Any], Lines]] = {
-    IngestRecord: _ingest,
+    IngestRecord: ingest_lines,
     TrainRecord: _train,
     Scorecard: _score,
     Release: _release,
@@ -341,4 +269,16 @@ RENDERERS: dict[type, Callable[[Any], Lines]] = {
     DemoRecord: _demo,
     Schedule: _schedule,
     Status: _status,
+    SchemaShow: schema_lines,
+    SchemaInferred: inferred_lines,
+    SchemaCheck: check_lines,
+    DatasetSummary: summary_lines,
+    DatasetHistory: history_lines,
+    DatasetExport: export_lines,
+    Upkeep: upkeep_lines,
+    QuarantineList: list_lines,
+    QuarantineShow: show_lines,
+    QuarantineDone: done_lines,
+    Lineage: lineage_lines,
+    ErasureReceipt: receipt_lines,
 }

@@ -14,23 +14,17 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
-from numpy.typing import NDArray
 
 from holdfast.errors import FileRefused, excerpt
 from holdfast.records import RejectedRow
-from holdfast.schema import Column, Schema
-from holdfast.sources.casting import ARROW_TYPES, cast
-from holdfast.sources.files import Examination, examine
 from holdfast.sources.header import match_header
-from holdfast.sources.lines import Lines
+from holdfast.sources.lines import Bytes, Lines
+from holdfast.sources.parsed import Cells, Numbers, ParsedBatch, Reading, cast_cells
 
-LONGEST_FIELD = 64 << 10
-LINE = "_line"
 UNFINISHED = "unfinished: the last line has no line end, so it may be cut short"
 
 # RFC 4180: a quote stands only around a field, or twice inside such a field.
@@ -38,16 +32,6 @@ QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
 RECORD = re.compile(rf'(?:{QUOTED}|[^",\r\n]*+)(?:,(?:{QUOTED}|[^",\r\n]*+))*+[\r\n]*+')
 FIELD = rb'(?:"[^"\r\n]*+(?:""[^"\r\n]*+)*+"|[^",\r\n]*+)'
 ONE_RECORD_A_LINE = re.compile(rb"(?:%b(?:,%b)*+(?:\r?\n|\r))*+" % (FIELD, FIELD))
-
-Numbers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedBatch:
-    """Rows that keep the schema, with their line numbers in the column `_line`, and rows that do not."""
-
-    rows: pa.RecordBatch
-    rejected: tuple[RejectedRow, ...]
 
 
 @dataclass(slots=True)
@@ -58,36 +42,44 @@ class _Record:
 
 
 class CsvFile:
-    """An opened CSV file: `examination` and `notices` at once, rows by iterating, which counts them in `rows`.
+    """A CSV file as it is read: its header at once, its rows by iterating, once. It meets `Delivered`.
 
     Raises FileRefused when no row of the file can be trusted: wrong encoding, delimiter or columns, a quote
-    that is never closed, a wrong number of fields in every row, or bytes that change meanwhile.
+    that is never closed, a wrong number of fields in every row, or more of anything than the limits allow.
     """
 
-    def __init__(self, stream: BinaryIO, schema: Schema, name: str, *, target_required: bool = True) -> None:
+    def __init__(self, stream: Bytes, name: str, reading: Reading) -> None:
         self.name = name
-        self.schema = schema
-        self.examination: Examination = examine(stream, name)
-        self._lines = Lines(stream, name, self.examination.newline)
+        self.reading = reading
+        self._longest = reading.limits.field_characters
+        self._lines = Lines(stream, name)
         self._reader = csv.reader(self._lines, strict=True)
-        self._header = self._read_header()
+        self.header = tuple(reading.renamed.get(column, column) for column in self._read_header())
+        if len(self.header) > reading.limits.columns:
+            message = f"{len(self.header):,} columns; at most {reading.limits.columns:,} are read"
+            raise FileRefused(message, file=name, row=self._lines.first, hint="the limit is in config.json: limits")
         self._places, self.notices = match_header(
-            self._header, schema, name, line=self._lines.first, target_required=target_required
+            self.header, reading.schema, name, line=self._lines.first, target_required=reading.target_required
         )
         self.rows = 0
         self._fitting = 0
         self._example: RejectedRow | None = None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that were read."""
+        return self._lines.digest
 
     def __iter__(self) -> Iterator[ParsedBatch]:
         batches = 0
         while block := self._lines.block():
             yield self._split(block) or self._read(block)
             batches += 1
+            if self.rows * len(self.header) > self.reading.limits.cells:
+                message = f"more than {self.reading.limits.cells:,} cells (rows times columns)"
+                raise FileRefused(message, file=self.name, hint="deliver it in parts, or raise limits.cells")
         if self._example and not self._fitting:
             self._refuse_every_row(self._example)
-        if self._lines.count != self.examination.lines:
-            message = f"the file changed while it was read: {self._lines.count} of {self.examination.lines} lines came"
-            raise FileRefused(message, file=self.name, hint="deliver it under another name, then rename it")
         if not batches:
             nothing = [pa.array([], pa.string())] * len(self._places)
             yield self._cast(nothing, np.zeros(0, np.int64), str, [])
@@ -97,7 +89,7 @@ class CsvFile:
             record = self._next_record()
         except csv.Error:
             record = None
-        if record is None or _badly_quoted(record.text):
+        if record is None or badly_quoted(record.text):
             message = "the first line is not CSV" if self._lines.text.strip() else "there is no line with column names"
             hint = "the first line has to name the columns, separated by commas"
             raise FileRefused(message, file=self.name, row=self._lines.first, value=self._lines.text, hint=hint)
@@ -105,16 +97,16 @@ class CsvFile:
 
     def _split(self, block: bytes) -> ParsedBatch | None:
         """The rows of `block`, if every line of it is one record, of the right number of fields or not."""
-        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self.examination.newline)) + 1
-        if not len(ends) or ends[-1] != len(block) or np.diff(ends, prepend=0).max() > LONGEST_FIELD:
+        ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self._lines.newline)) + 1
+        if not len(ends) or ends[-1] != len(block) or np.diff(ends, prepend=0).max() > self._longest:
             return None
         # Arrow would drop a byte order mark, and end a line at a carriage return too.
-        stray_return = self.examination.newline == "\n" and block.count(b"\r") != block.count(b"\r\n")
+        stray_return = self._lines.newline == "\n" and b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
         if stray_return or block.startswith(codecs.BOM_UTF8):
             return None
         if b'"' in block and not ONE_RECORD_A_LINE.fullmatch(block):
             return None
-        table, misfits = _split_fields(block, len(self._header), list(self._places.values()))
+        table, misfits = _split_fields(block, len(self.header), list(self._places.values()))
         if table.num_rows + len(misfits) != len(ends):  # there are empty lines
             return None
         before = self._lines.count
@@ -135,8 +127,8 @@ class CsvFile:
 
     def _read(self, block: bytes) -> ParsedBatch:
         """The rows of `block`, record by record; the last one may reach into the lines after it."""
-        end = self._lines.count + block.count(self.examination.newline.encode())
-        end += not block.endswith(self.examination.newline.encode())
+        end = self._lines.count + block.count(self._lines.newline.encode())
+        end += not block.endswith(self._lines.newline.encode())
         records: list[_Record] = []
         rejected: list[RejectedRow] = []
         while self._lines.count < end:
@@ -168,32 +160,28 @@ class CsvFile:
 
     def _problem(self, record: _Record) -> RejectedRow | None:
         """Why the record cannot be taken, before its cells are looked at."""
-        fits = len(record.fields) == len(self._header)
-        if _badly_quoted(record.text) or (self._lines.spanned > 1 and not fits):
+        fits = len(record.fields) == len(self.header)
+        if badly_quoted(record.text) or (self._lines.spanned > 1 and not fits):
             return self._broken(record)
-        if self._is_unfinished:
+        if self._lines.unfinished:
             return self._reject(record, None, UNFINISHED)
         if not fits:
             return self._misfit(record, len(record.fields))
         self._fitting += 1
-        if len(record.text) > LONGEST_FIELD:
-            for column, field in zip(self._header, record.fields, strict=True):
-                if len(field) > LONGEST_FIELD:
-                    return self._reject(record, excerpt(column), f"longer than {LONGEST_FIELD:,} characters")
+        if len(record.text) > self._longest:
+            for column, field in zip(self.header, record.fields, strict=True):
+                if len(field) > self._longest:
+                    return self._reject(record, excerpt(column), f"longer than {self._longest:,} characters")
         return None
 
     def _misfit(self, record: _Record, fields: int) -> RejectedRow:
-        rejected = self._reject(record, None, f"fields: {fields} instead of {len(self._header)}")
+        rejected = self._reject(record, None, f"fields: {fields} instead of {len(self.header)}")
         self._example = self._example or rejected
         return rejected
 
-    @property
-    def _is_unfinished(self) -> bool:
-        return not self.examination.ends_with_newline and self._lines.count == self.examination.lines
-
     def _broken(self, record: _Record) -> RejectedRow:
         """A record that is not RFC 4180: refused alone where it is one line, with the file where it is more."""
-        if self._lines.spanned == 1 and self._is_unfinished:
+        if self._lines.spanned == 1 and self._lines.unfinished:
             return self._reject(record, None, UNFINISHED)
         if self._lines.spanned > 1 or self._lines.exhausted:
             raise FileRefused(
@@ -206,7 +194,7 @@ class CsvFile:
         if "\r" in record.text.rstrip("\r\n"):
             return self._reject(record, None, "quoting: a carriage return stands in a field without quotes")
         if len(record.text) > csv.field_size_limit():
-            return self._reject(record, None, f"longer than {LONGEST_FIELD:,} characters, or badly quoted")
+            return self._reject(record, None, f"longer than {self._longest:,} characters, or badly quoted")
         return self._reject(record, None, "quoting: a quote stands only around a field, or twice inside one")
 
     def _refuse_every_row(self, example: RejectedRow) -> None:
@@ -225,34 +213,12 @@ class CsvFile:
     def _cast(
         self, texts: Sequence[pa.Array], lines: Numbers, text_of: Callable[[int], str], rejected: list[RejectedRow]
     ) -> ParsedBatch:
-        given = dict(zip(self._places, texts, strict=True))
-        broken: dict[int, tuple[str, str]] = {}
-        columns: dict[str, pa.Array] = {}
-        for column in self.schema.columns:
-            if column.name not in given:
-                columns[column.name] = self._absent(column, lines)
-                continue
-            result = cast(given[column.name], column)
-            columns[column.name] = result.values
-            for rule, mask in result.broken:
-                for row in np.flatnonzero(mask).tolist():
-                    broken.setdefault(row, (column.name, rule))
-        batch = pa.record_batch({**columns, LINE: pa.array(lines)})
-        if broken:
-            kept = np.ones(len(lines), dtype=bool)
-            kept[list(broken)] = False
-            batch = batch.filter(pa.array(kept))
-        refused = [self._reject(_Record(int(lines[row]), text_of(row)), *broken[row]) for row in sorted(broken)]
-        return ParsedBatch(batch, tuple(sorted([*rejected, *refused], key=lambda row: row.line)))
-
-    def _absent(self, column: Column, lines: Numbers) -> pa.Array:
-        """A column that the file does not have: rows are their own clients, labels are unknown."""
-        if column.role == "client":
-            return pa.array([f"{self.name}:{line}" for line in lines.tolist()], pa.string())
-        return pa.nulls(len(lines), ARROW_TYPES[column.type])
+        cells = Cells(dict(zip(self._places, texts, strict=True)), lines, text_of)
+        return cast_cells(cells, self.reading.schema, self.name, rejected)
 
 
-def _badly_quoted(text: str) -> bool:
+def badly_quoted(text: str) -> bool:
+    """True if a quote stands anywhere but around a field, or twice inside one."""
     return '"' in text and not RECORD.fullmatch(text)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
 import hashlib
 import os
@@ -10,9 +9,10 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, NoReturn
+from typing import BinaryIO
 
 from holdfast.errors import FileRefused, LocationRefused, excerpt, from_os_error, nearest
+from holdfast.sources.kinds import ENDINGS, kind_of_name
 
 BLOCK = 1 << 20
 OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -20,43 +20,17 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CONTROL = "[\x00-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 """Characters that act on a terminal or a page instead of showing themselves."""
 
-# What a file that is not CSV begins with, blanks aside, and what it then probably is.
-KNOWN_BEGINNINGS = (
-    (b"PK\x03\x04", "a zip archive or an Excel workbook"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"PAR1", "a Parquet file"),
-    (b"%PDF", "a PDF document"),
-    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\x80", "a Python pickle"),
-    (b"<", "an HTML or XML page"),
-    (b"{", "a JSON document"),
-    (b"[{", "a JSON document"),
-)
-UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderListing:
-    """The CSV files of a folder in name order, and what else lies there and is left alone (name, why)."""
+    """The files of a folder that can be deliveries, in name order, and what else lies there (name, why it is left)."""
 
     files: tuple[Path, ...]
     left_alone: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examination:
-    """What one look at a file's bytes tells: identity, size, and how its lines end."""
-
-    digest: str
-    size: int
-    lines: int
-    newline: str
-    ends_with_newline: bool
-
-
 def list_folder(folder: Path) -> FolderListing:
-    """The files of `folder` that can be deliveries: names ending in .csv, regular, not hidden.
+    """The files of `folder` that can be deliveries: regular, not hidden, named as a kind that Holdfast reads.
 
     Raises NotPermitted or InputOutputError when the folder cannot be read.
     """
@@ -77,8 +51,8 @@ def list_folder(folder: Path) -> FolderListing:
 
 
 def _why_left_alone(entry: os.DirEntry[str]) -> str | None:
-    if not entry.name.lower().endswith(".csv"):
-        return "not a .csv file"
+    if kind_of_name(entry.name) is None:
+        return f"not a {', '.join(ENDINGS)} file"
     if re.search(f"{CONTROL}|[\ud800-\udfff]", entry.name):
         return "its name is not UTF-8 or holds control characters: rename it"
     if entry.is_symlink():
@@ -161,57 +135,3 @@ def digest_of_delivery(path: Path) -> str:
         while block := read_block(stream, path.name):
             hasher.update(block)
     return hasher.hexdigest()
-
-
-def examine(stream: BinaryIO, name: str) -> Examination:
-    """One pass over the bytes: SHA-256, size, line count, and whether they are UTF-8 text at all.
-
-    Leaves `stream` at its start. Raises FileRefused with the reason, and the line where one can be named.
-    """
-    hasher, decoder = hashlib.sha256(), codecs.getincrementaldecoder("utf-8")()
-    size = line_feeds = carriage_returns = 0
-    last = block = b""
-    try:
-        while block := read_block(stream, name):
-            if size == 0:
-                _refuse_what_is_not_csv(block, name)
-            decoder.decode(block)
-            hasher.update(block)
-            size += len(block)
-            line_feeds += block.count(b"\n")
-            carriage_returns += block.count(b"\r")
-            last = block[-1:]
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        _refuse_encoding(error, size + len(block), max(line_feeds, carriage_returns), name)
-    stream.seek(0)
-    if size == 0:
-        raise FileRefused("the file is empty", file=name, hint="the first line has to name the columns")
-    newline = "\r" if carriage_returns and not line_feeds else "\n"
-    ended = last == newline.encode()
-    lines = (carriage_returns if newline == "\r" else line_feeds) + (not ended)
-    return Examination(digest=hasher.hexdigest(), size=size, lines=lines, newline=newline, ends_with_newline=ended)
-
-
-def _refuse_what_is_not_csv(beginning: bytes, name: str) -> None:
-    if beginning.startswith(UTF16_MARKS):
-        raise FileRefused("this is UTF-16 text", file=name, hint="save it as CSV UTF-8, then deliver it again")
-    start = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
-    for mark, what in KNOWN_BEGINNINGS:
-        if start.startswith(mark) or b"".join(start[:40].split()).startswith(mark):
-            shown = excerpt(start[:8].decode("latin-1"))
-            raise FileRefused(f"not CSV: begins with '{shown}', {what}", file=name, hint="export it as CSV UTF-8")
-    if b"\0" in beginning[:4] and len(beginning) > 1:
-        raise FileRefused("this looks like UTF-16 or binary data", file=name, hint="save it as CSV UTF-8")
-
-
-def _refuse_encoding(error: UnicodeDecodeError, bytes_read: int, lines_before: int, name: str) -> NoReturn:
-    """Refuse bytes that are not UTF-8; `error.object` are the last of the `bytes_read`."""
-    before, wrong = error.object[: error.start], error.object[error.start : error.start + 1]
-    raise FileRefused(
-        f"not UTF-8 text (perhaps Latin-1 or Windows-1252) at byte {bytes_read - len(error.object) + error.start + 1}",
-        file=name,
-        row=lines_before + max(before.count(b"\n"), before.count(b"\r")) + 1,
-        value=repr(wrong),
-        hint="save it as CSV UTF-8, then deliver it again",
-    ) from None

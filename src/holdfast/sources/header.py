@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from holdfast.errors import FileRefused, excerpt, nearest
 from holdfast.schema import Schema
 
-MOST_COLUMNS = 1_000
 OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN_NAMES = 12
 
@@ -25,16 +24,14 @@ def match_header(
     ('march.csv: 1 columns not in the schema are left out: note',)
     """
     wanted = [column.name for column in schema.delivered]
-    if len(header) > MOST_COLUMNS:
-        raise FileRefused(f"{len(header):,} columns; at most {MOST_COLUMNS:,} are read", file=name, row=line)
     _refuse_other_delimiters(header, wanted, name, line)
     for column in wanted:
         if header.count(column) > 1:
             raise FileRefused("this column appears more than once", file=name, row=line, column=column)
     extra = [column for column in header if column not in wanted]
-    for column in wanted:
-        if column not in header and (target_required or column != schema.target.name):
-            _refuse_missing(column, header, extra, name, line)
+    missing = [c for c in wanted if c not in header and (target_required or c != schema.target.name)]
+    if missing:
+        _refuse_missing(missing, header, extra, name, line)
     meant = {column.strip().casefold(): column for column in wanted}
     for variant in extra:
         if variant.strip().casefold() in meant:
@@ -60,16 +57,18 @@ def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name:
             )
 
 
-def _refuse_missing(column: str, header: Sequence[str], extra: Sequence[str], name: str, line: int) -> None:
-    close = nearest(column, extra)
-    if close:
-        hint = f"did you mean '{excerpt(close)}'? Rename it to '{column}'"
+def _refuse_missing(missing: Sequence[str], header: Sequence[str], extra: Sequence[str], name: str, line: int) -> None:
+    meant = {column: close for column in missing if (close := nearest(column, extra))}
+    if meant:
+        named = ", ".join(f"'{excerpt(close)}' to '{column}'" for column, close in meant.items())
+        hint = f"did you mean '{excerpt(next(iter(meant.values())))}'? Rename {named}"
     elif any(field.strip().lstrip("-").replace(".", "", 1).isdigit() for field in header):
         hint = "the first line looks like data: it has to name the columns"
     else:
         hint = "prediction files may omit the target column; other files need every column"
-    message = f"no column '{column}'. Found: {_shown(header)}"
-    raise FileRefused(message, file=name, row=line, column=column, hint=hint)
+    named_missing = ", ".join(f"'{column}'" for column in missing[:SHOWN_NAMES])
+    found = f"no column{'s' * (len(missing) > 1)} {named_missing}"
+    raise FileRefused(f"{found}. Found: {_shown(header)}", file=name, row=line, column=missing[0], hint=hint)
 
 
 def _shown(names: Iterable[str]) -> str:

@@ -16,9 +16,11 @@ from holdfast.errors import FileRefused, UsageError, excerpt, nearest
 from holdfast.schema import RESERVED, ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
 from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, NUMBER
 from holdfast.sources.csvfile import CsvFile
-from holdfast.sources.files import examine, open_regular
+from holdfast.sources.files import open_regular
 from holdfast.sources.header import OTHER_DELIMITERS
 from holdfast.sources.lines import Lines
+from holdfast.sources.parsed import Reading
+from holdfast.sources.unpacking import Hashed
 
 MOST_CATEGORIES = 1_000
 MOST_VALUES = 10_000
@@ -139,7 +141,7 @@ def _look_at(stream: BinaryIO, name: str) -> tuple[dict[str, Look], list[str]]:
     reason = "they have no name, or one that Holdfast uses itself"
     notices = [f"{left_out} columns are left out: {reason}"] if left_out else []
     columns = tuple(Column(name=column, role="ignored", type="text", missing_allowed=True) for column in named)
-    file = CsvFile(stream, Schema(columns=columns), name)
+    file = CsvFile(Hashed(stream, name), name, Reading(schema=Schema(columns=columns)))
     looks = {column: Look(column) for column in named}
     rejected = 0
     for parsed in file:
@@ -152,7 +154,7 @@ def _look_at(stream: BinaryIO, name: str) -> tuple[dict[str, Look], list[str]]:
 
 
 def _header(stream: BinaryIO, name: str) -> list[str]:
-    lines = Lines(stream, name, examine(stream, name).newline)
+    lines = Lines(Hashed(stream, name), name)
     try:
         header = next((fields for fields in csv.reader(lines, strict=True) if fields), [])
     except csv.Error as error:

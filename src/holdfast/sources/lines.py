@@ -3,33 +3,63 @@
 from __future__ import annotations
 
 import codecs
-from typing import BinaryIO
+from typing import NoReturn, Protocol
 
 from holdfast.errors import FileRefused
-from holdfast.sources.files import read_block
+from holdfast.sources.kinds import refuse_what_is_not_csv
 
-BLOCK = 2 << 20
+BLOCK = 4 << 20
 LONGEST_RECORD = 4 << 20
 
 
-class Lines:
-    """Lines that end in `newline`, counted as they are taken; iterating takes one, and remembers it for the record.
+class Bytes(Protocol):
+    """Bytes that come one after the other, and are hashed as they come."""
 
-    A byte order mark is left out. Raises FileRefused for a line, or the lines of one record, of more than 4 MiB.
+    def read(self, size: int) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was read so far."""
+
+
+class Lines:
+    """Lines of UTF-8 text, counted as they are taken; iterating takes one, and remembers it for the record.
+
+    Lines end in a line feed, or in a carriage return where the beginning of the file has no line feed. A byte order
+    mark is left out. Raises FileRefused for what is no text, for bytes that are not UTF-8, naming the line, and for
+    a line, or the lines of one record, of more than 4 MiB.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, newline: str) -> None:
+    def __init__(self, stream: Bytes, name: str) -> None:
         self._stream = stream
         self._name = name
-        self._newline = newline.encode()
-        self._block = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._newline = b"\n"
+        self._bytes = 0
+        self._block = self._rest = b""
         self._taken = 0  # bytes of the block
-        self._rest = read_block(stream, name, len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+        self.count = 0
+        self._rest = self._pull()
+        if not self._rest:
+            raise FileRefused("the file is empty", file=name, hint="the first line has to name the columns")
+        if b"\r" in self._rest and b"\n" not in self._rest:
+            self._newline = b"\r"
+        self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
         self._record: list[str] = []
         self._length = 0
-        self.count = 0
         self.first = 1
         self.exhausted = False
+
+    @property
+    def newline(self) -> str:
+        """What ends a line."""
+        return self._newline.decode()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that were read."""
+        return self._stream.digest
 
     def block(self) -> bytes:
         """The lines that come next, whole ones, a few megabytes at most, without taking them; empty at the end."""
@@ -57,6 +87,11 @@ class Lines:
         """The number of lines of the record so far."""
         return len(self._record)
 
+    @property
+    def unfinished(self) -> bool:
+        """True if the line taken last has no end: the file may have been cut short in it."""
+        return bool(self._record) and not self._record[-1].endswith(self.newline)
+
     def __iter__(self) -> Lines:
         return self
 
@@ -77,9 +112,10 @@ class Lines:
         return self._record[-1]
 
     def _next_block(self) -> bytes:
-        data, end = self._rest, 0
+        data = self._rest
+        end = data.rfind(self._newline) + 1
         while not end:
-            more = read_block(self._stream, self._name, BLOCK)
+            more = self._pull()
             data += more
             end = data.rfind(self._newline) + 1 if more else len(data)
             if not more:
@@ -89,5 +125,32 @@ class Lines:
         self._rest = data[end:]
         return data[:end]
 
-    def _refuse_length(self, line: int) -> None:
+    def _pull(self) -> bytes:
+        """The next bytes of the file, known to be UTF-8."""
+        block = self._stream.read(BLOCK)
+        if block and not self._bytes:  # before its encoding: another kind of file is no UTF-8 text either
+            refuse_what_is_not_csv(block, self._name)
+        try:
+            if not block or self._decoder.getstate()[0] or not block.isascii():
+                self._decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            self._refuse_encoding(error, self._bytes + len(block))
+        self._bytes += len(block)
+        return block
+
+    def _refuse_encoding(self, error: UnicodeDecodeError, read: int) -> NoReturn:
+        """Refuse bytes that are not UTF-8; `error.object` are the last of those `read`."""
+        before, wrong = error.object[: error.start], error.object[error.start : error.start + 1]
+        pending = self._block[self._taken :] + self._rest + before
+        lines = max(pending.count(b"\n"), pending.count(b"\r")) if not self.count else pending.count(self._newline)
+        place = read - len(error.object) + error.start + 1
+        raise FileRefused(
+            f"not UTF-8 text (perhaps Latin-1 or Windows-1252) at byte {place}",
+            file=self._name,
+            row=self.count + lines + 1,
+            value=repr(wrong),
+            hint="save it as CSV UTF-8, then deliver it again",
+        ) from None
+
+    def _refuse_length(self, line: int) -> NoReturn:
         raise FileRefused(f"a row longer than {LONGEST_RECORD:,} bytes", file=self._name, row=line)

@@ -1,4 +1,4 @@
-"""Whole CSV files as one table of accepted rows, for data that is read at once: test data, finaldata.csv, a request."""
+"""Whole files as one table of accepted rows, for data that is read at once: test data, finaldata.csv, a request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pyarrow as pa
 from holdfast.records import RejectedRow
 from holdfast.schema import Schema
 from holdfast.sources.casting import ARROW_TYPES
-from holdfast.sources.csvfile import LINE, CsvFile
 from holdfast.sources.files import open_regular
+from holdfast.sources.opening import open_delivery
+from holdfast.sources.parsed import LINE, Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +37,17 @@ def read_files(paths: Iterable[Path], schema: Schema) -> TableRead:
     digests: list[str] = []
     for path in paths:
         with open_regular(path) as stream:
-            file = CsvFile(stream, schema, path.name)
+            file = open_delivery(stream, path.name, Reading(schema=schema))
+            unlabelled: list[RejectedRow] = []
             for parsed in file:
                 batches.append(parsed.rows)
                 rejected += parsed.rejected
+                unlabelled += parsed.unlabelled
         names.append(path.name)
         notices += file.notices
-        digests.append(file.examination.digest)
+        if unlabelled:
+            notices.append(f"{path.name}: {len(unlabelled)} labels are {unlabelled[0].rule}: they count as missing")
+        digests.append(file.digest)
     return TableRead(
         rows=pa.Table.from_batches(batches).drop_columns([LINE]) if batches else empty_table(schema),
         rejected=tuple(rejected),
@@ -60,5 +65,5 @@ def empty_table(schema: Schema) -> pa.Table:
 def batches_of(path: Path, schema: Schema) -> Iterator[pa.RecordBatch]:
     """The accepted rows of one file, a batch at a time."""
     with open_regular(path) as stream:
-        for parsed in CsvFile(stream, schema, path.name):
+        for parsed in open_delivery(stream, path.name, Reading(schema=schema)):
             yield parsed.rows

@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdfast.dataset import current_files, dataset_digest, parts_of
+from holdfast.dataset import current_files, current_view, describe
 from holdfast.errors import NoUsableData, UsageError
 from holdfast.records import Assessment, ClientRisk, to_json
 from holdfast.risk.linear import contributions, log_odds, probability
@@ -43,7 +43,8 @@ def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path
         if rows is None or rows.num_rows == 0:
             raise NoUsableData("there is no current client to assess", hint="run: holdfast ingest")
         session.progress("assessing", rows.num_rows, rows.num_rows)
-        assessment = _assessment(workspace, current, rows, dataset_digest(workspace, files))
+        dataset = describe(workspace, session.ledger, session.engine, files)
+        assessment = _assessment(workspace, current, rows, dataset.digest)
         assessment = replace(
             assessment, files=tuple(workspace.show(target) for target in targets), seconds=session.seconds
         )
@@ -96,7 +97,7 @@ def _targets(workspace: Workspace, out: Path | None) -> tuple[Path, ...]:
 
 
 def _current_clients(session: Session, schema: Schema) -> pa.Table:
-    batches = list(session.engine.newest(parts_of(session.workspace, current_files(session)), schema))
+    batches = list(session.engine.newest(current_view(session.workspace)))
     rows = pa.Table.from_batches(batches)
     gone = pc.fill_null(pc.equal(rows.column(schema.target.name), 1), False)
     return rows.filter(pc.invert(gone))

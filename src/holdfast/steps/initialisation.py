@@ -11,7 +11,7 @@ from typing import Any
 
 from holdfast.errors import ConfigurationError, from_os_error
 from holdfast.records import InitRecord
-from holdfast.schema import BRIEF_SCHEMA, Schema, schema_to_json
+from holdfast.schema import Schema, is_the_briefs, schema_to_json
 from holdfast.session import Progress, silent
 from holdfast.sources.inference import Roles, infer_schema
 from holdfast.store.files import write_file
@@ -100,7 +100,7 @@ def init_from(folder: Path, table: Path, roles: Roles) -> InitRecord:
         raise ConfigurationError("there is a workspace here already", file=str(root / CONFIG_NAME), hint=hint)
     schema, notices = infer_schema(table, roles)
     config: dict[str, Any] = dict(SOURCE)
-    if not _is_the_briefs(schema):
+    if not is_the_briefs(schema):
         config["schema"] = schema_to_json(schema)
     made = _lay_out(folder, config | {"holdout": HOLDOUT})
     copy = made.root / "sourcedata" / (table.name if table.suffix.lower() == ".csv" else f"{table.name}.csv")
@@ -131,18 +131,6 @@ def _found(schema: Schema) -> str:
         f"found: client {client}; exited when {target.name} is {target.exited}; time {time.name if time else 'none'}; "
         f"value {value}; the model learns from {len(numbers)} numbers ({', '.join(numbers)})"
         + (f" and does not use {len(unused)} categories ({', '.join(unused)})" if unused else "")
-    )
-
-
-def _is_the_briefs(schema: Schema) -> bool:
-    """True if the brief's own schema takes every cell that was looked at, but for values out of bounds."""
-    brief = {column.name: column for column in BRIEF_SCHEMA.columns}
-    target = schema.target
-    return (
-        set(schema.names) == set(brief)
-        and all((c.role, c.type) == (brief[c.name].role, brief[c.name].type) for c in schema.columns)
-        and not any(column.missing_allowed for column in schema.features)
-        and (target.exited, target.stayed) == ("1", "0")
     )
 
 

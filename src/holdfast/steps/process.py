@@ -7,7 +7,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from holdfast.errors import ConfigurationError, ModelFileDamaged, NothingDeployed, SourceUnreachable
+from holdfast.errors import (
+    ConfigurationError,
+    InputOutputError,
+    ModelFileDamaged,
+    NothingDeployed,
+    SourceUnreachable,
+    UsageError,
+)
 from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store import lastrun
@@ -16,6 +23,7 @@ from holdfast.store.journal import Journal
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
+    from holdfast.engines.base import View
     from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, TrainRecord
     from holdfast.serving import Deployed
 
@@ -192,25 +200,37 @@ def _unseen(session: Session, current: Deployed) -> tuple[int, int, Metric | Non
     """Labelled rows that the release has not learned from: how many, how many exited, and its F1 on them."""
     import pyarrow as pa
 
-    from holdfast.dataset import current_files, part_of, parts_of
+    from holdfast.dataset import current_files, current_view
     from holdfast.evaluation import judge, scorecard
     from holdfast.store.brieffiles import deliveries_in
 
     workspace = session.workspace
     learned = deliveries_in(current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace"))
-    unseen = parts_of(workspace, [file for file in current_files(session) if file.digest not in learned])
+    unseen = frozenset(f.number for f in current_files(session) if learned.isdisjoint((f.digest, *f.former)))
     if not unseen:
         return 0, 0, None
-    history = session.ledger.deliveries(workspace.source, workspace.schema.digest)
-    parts = (part_of(workspace, f) for f in history if f.digest in learned and f.status == "accepted")
-    seen = [part for part in parts if part.is_file()]  # superseded rows may be gone
-    rows = pa.Table.from_batches(list(session.engine.distinct(unseen, seen, workspace.schema)))
+    seen = _learned_from(session, current.release, unseen)
+    rows = pa.Table.from_batches(list(session.engine.distinct(current_view(workspace), unseen, seen)))
     judgement = judge(current.model, rows, workspace)
     if not len(judgement.exited):
         return 0, 0, None
     card = scorecard(current.model, judgement, workspace, f"{workspace.source}: rows not learned from", "")
     session.ledger.record_score(session.run_id, utc_now(), "unseen", card)
     return card.rows, card.exited, card.f1 if card.f1.value is not None else None
+
+
+def _learned_from(session: Session, release: Release, unseen: frozenset[int]) -> View:
+    """The rows that a release has learned from: the dataset as it was then, or what is left of it."""
+    from holdfast.dataset import current_view
+
+    workspace = session.workspace
+    known = session.ledger.dataset(release.dataset_digest)
+    if known and known.record.version is not None and known.record.source == workspace.source:
+        try:
+            return current_view(workspace, known.record.version)
+        except (InputOutputError, UsageError):  # expired, or rows of it were erased
+            pass
+    return replace(current_view(workspace), without=unseen)
 
 
 def _act(session: Session, decision: Decision, taken: IngestRecord) -> RunRecord:

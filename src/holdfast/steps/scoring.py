@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from holdfast.dataset import current_files, parts_of
+import pyarrow as pa
+
+from holdfast.dataset import current_view
+from holdfast.engines.base import LINE, View
 from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.evaluation import TestData, judge, read_test_data, scorecard
 from holdfast.records import RiskModel, Scorecard
@@ -13,6 +16,7 @@ from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store.brieffiles import score_text
 from holdfast.store.files import digest_of_file, write_file
 from holdfast.store.modelfile import read_model
+from holdfast.store.parts import PartWriter
 from holdfast.store.releases import BRIEF_FILES, MODEL_FILE
 from holdfast.workspace import Workspace
 
@@ -74,14 +78,21 @@ def _card(model: RiskModel, test: TestData, workspace: Workspace) -> Scorecard:
 
 def _overlap(session: Session, test: TestData) -> int:
     """How many distinct test rows are also rows of the dataset."""
-    parts = parts_of(session.workspace, current_files(session))
-    if not parts:
+    dataset = current_view(session.workspace)
+    if not dataset.parts:
         return 0
-    schema = session.workspace.schema
     copy = session.workspace.state_folder / "test_rows.parquet"
+    rows = test.table.rows.append_column(LINE, pa.array(range(test.table.rows.num_rows), pa.int64()))
+    view = View(parts=(copy,), schema=dataset.schema, conflicts="keep")
+
+    def distinct(without: View) -> int:
+        return sum(batch.num_rows for batch in session.engine.distinct(view, frozenset({0}), without))
+
     try:
-        session.engine.write_part(test.table.rows.to_batches(), 0, copy)
-        return session.engine.count_new(copy, [], schema) - session.engine.count_new(copy, parts, schema)
+        with PartWriter(copy, rows.schema, delivery=0) as part:
+            for batch in rows.to_batches():
+                part.add(batch)
+        return distinct(replace(view, parts=())) - distinct(dataset)
     finally:
         copy.unlink(missing_ok=True)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from holdfast.dataset import dataset_digest, parts_of
-from holdfast.records import Dataset, Release, Status
+from holdfast.dataset import describe
+from holdfast.records import Release, Status
 from holdfast.session import reading
 from holdfast.sources.files import list_folder
 from holdfast.store.crontab import show_schedule
@@ -25,7 +25,6 @@ def status(workspace: Workspace) -> Status:
     with reading(workspace) as (ledger, engine):
         files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
         deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
-        rows, exited, unlabelled = engine.count(parts_of(workspace, files), workspace.schema)
         seen = {file.name: file.size for file in deliveries}
         listing = list_folder(workspace.input_folder).files if workspace.input_folder.is_dir() else ()
         waiting = tuple(path.name for path in listing if seen.get(path.name) != path.stat().st_size)
@@ -35,16 +34,7 @@ def status(workspace: Workspace) -> Status:
             source=workspace.source,
             release=release,
             scorecard=ledger.score_of(release.model_digest, "test") if release else None,
-            dataset=Dataset(
-                source=workspace.source,
-                digest=dataset_digest(workspace, files),
-                rows=rows,
-                exited=exited,
-                unlabelled=unlabelled,
-                files=tuple(file.name for file in files),
-            )
-            if files
-            else None,
+            dataset=describe(workspace, ledger, engine, files) if files else None,
             waiting_files=waiting,
             deliveries=deliveries[-SHOWN_DELIVERIES:],
             decision=last.decision if last else None,

@@ -35,19 +35,35 @@ def replacing(path: Path) -> Iterator[Path]:
 
     A reader sees the old file or the new one. Raises CannotWrite, NotPermitted or InputOutputError.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.unlink(missing_ok=True)
         yield temporary
-        _sync(temporary)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        move_into_place(temporary, path)
     except OSError as error:
         raise from_os_error(error, "write", str(path)) from error
     finally:
         with suppress(OSError):  # where it could not be made it cannot be removed
             temporary.unlink()
+
+
+def unfinished(path: Path) -> Path:
+    """Where a file is written that is not complete yet; the next run removes what a killed one left there."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def move_into_place(finished: Path, path: Path) -> None:
+    """Make the file `finished` durable, then give it the name `path` in one step.
+
+    Raises CannotWrite, NotPermitted or InputOutputError.
+    """
+    try:
+        _sync(finished)
+        finished.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise from_os_error(error, "write", str(path)) from error
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -29,9 +29,11 @@ OUTPUTS = (
 def fingerprint(workspace: Workspace) -> str | None:
     """A digest of everything that a run's outcome rests on, from names and file states alone.
 
-    None when a delivery changed after the run that now holds the lock began, or so shortly before that its state
-    cannot be trusted: that run may not have seen it.
+    None when a database is a source, which has to be asked; or when a delivery changed after the run that now holds
+    the lock began, or so shortly before that its state cannot be trusted: that run may not have seen it.
     """
+    if workspace.databases:
+        return None
     try:
         began = (workspace.state_folder / "lock").stat().st_mtime_ns
         states = list(_states(workspace))
@@ -73,7 +75,7 @@ def _states(workspace: Workspace) -> Iterator[tuple[str, int]]:
     """Each configured or delivered file as text, and when it last changed (nanoseconds)."""
     config = (workspace.root / CONFIG_NAME).stat()
     yield _text(CONFIG_NAME, config), config.st_ctime_ns
-    for folder in (workspace.input_folder, workspace.test_folder):
+    for folder in (workspace.input_folder, workspace.test_folder, *workspace.source_folders):
         for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
             state = entry.stat(follow_symlinks=False)
             yield _text(entry.path, state), state.st_ctime_ns

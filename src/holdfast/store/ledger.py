@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError
 from holdfast.records import (
     Assessment,
     Decision,
@@ -25,16 +19,9 @@ from holdfast.records import (
     from_json,
     to_json,
 )
-from holdfast.store import migrations
+from holdfast.store.custody import Custody
+from holdfast.store.database import json_text
 from holdfast.store.tables import assessments, decisions, deliveries, models, releases, runs, scores
-
-Row = sa.Row[Any]
-PRIMARY = 0xFF
-"""The part of SQLite's error codes that says what went wrong; the rest says where."""
-UNWRITABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
-LONGEST_WAIT = 10
-"""Seconds that a command waits for another one to finish writing."""
-A_MOMENT = 0.02
 
 
 class PastDecision(NamedTuple):
@@ -45,33 +32,21 @@ class PastDecision(NamedTuple):
     release: str | None
 
 
-class Ledger:
+class AssessmentHead(NamedTuple):
+    """An assessment without its list: number, time, release, model and dataset."""
+
+    number: int
+    created: str
+    release: str
+    model: str
+    dataset: str
+
+
+class Ledger(Custody):
     """One open ledger; use as a context manager. Every public method is one transaction.
 
     Without a file it is an empty one in memory.
     """
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._engine = sa.create_engine(sa.URL.create("sqlite", database=None if file is None else str(file)))
-        sa.event.listen(self._engine, "connect", _make_durable)
-        sa.event.listen(self._engine, "begin", _begin)
-        try:
-            with self._database_errors():
-                migrations.upgrade(self._engine)
-        except BaseException:
-            self.close()
-            raise
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Release the file."""
-        self._engine.dispose()
 
     # ---- runs
 
@@ -111,11 +86,13 @@ class Ledger:
         return int(last or 0) + 1
 
     def record_delivery(self, run: str, source: str, schema_digest: str, file: SourceFile) -> None:
-        """Keep a delivery. The delivery that it supersedes stops being current in the same transaction."""
-        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
+        """Keep a delivery. The one that it supersedes, and what repaired that, stop being current with it."""
+        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
         with self._database_errors(), self._engine.begin() as connection:
             if file.supersedes:
-                superseded = deliveries.update().where(where, deliveries.c.digest == file.supersedes)
+                numbers = sa.select(deliveries.c.number).where(where, deliveries.c.digest == file.supersedes)
+                repaired = sa.func.json_extract(deliveries.c.record, "$.repairs").in_(numbers)
+                superseded = deliveries.update().where(where, (deliveries.c.digest == file.supersedes) | repaired)
                 connection.execute(superseded.values(current=False))
             connection.execute(
                 deliveries.insert().values(
@@ -127,7 +104,7 @@ class Ledger:
                     name=file.name,
                     status=file.status,
                     current=file.status == "accepted",
-                    record=_text(file),
+                    record=json_text(file),
                 )
             )
 
@@ -136,6 +113,11 @@ class Ledger:
         where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
         query = sa.select(deliveries.c.record).where(where).order_by(deliveries.c.number)
         return tuple(from_json(SourceFile, json.loads(row.record)) for row in self._rows(query))
+
+    def every_delivery(self) -> tuple[SourceFile, ...]:
+        """Every delivery to any dataset of the workspace, oldest first."""
+        rows = self._rows(sa.select(deliveries.c.record).order_by(deliveries.c.number))
+        return tuple(from_json(SourceFile, json.loads(row.record)) for row in rows)
 
     def current_deliveries(self, source: str, schema_digest: str) -> tuple[SourceFile, ...]:
         """The accepted deliveries that no later one has superseded: those the dataset is made of."""
@@ -156,9 +138,14 @@ class Ledger:
             "run": run,
             "created": created,
             "dataset_digest": dataset_digest,
-            "record": _text(record),
+            "record": json_text(record),
         }
         self._write(models.insert().prefix_with("OR REPLACE").values(**values))
+
+    def models(self) -> tuple[tuple[str, TrainRecord, str], ...]:
+        """Every model, oldest first: when it was trained, its record, and the digest of the dataset."""
+        rows = self._rows(sa.select(models).order_by(models.c.created, models.c.digest))
+        return tuple((r.created, from_json(TrainRecord, json.loads(r.record)), r.dataset_digest) for r in rows)
 
     def record_score(self, run: str, created: str, kind: str, card: Scorecard) -> None:
         """Keep a scorecard; `kind` is "test" (the test data) or "unseen" (new rows, scored by the deployed model)."""
@@ -168,7 +155,7 @@ class Ledger:
             "kind": kind,
             "model_digest": card.model_digest,
             "f1": card.f1.value,
-            "record": _text(card),
+            "record": json_text(card),
         }
         self._write(scores.insert().values(**values))
 
@@ -187,7 +174,7 @@ class Ledger:
 
     def record_release(self, run: str, release: Release) -> None:
         """Keep a release."""
-        values = {"id": release.id, "run": run, "created": release.created, "record": _text(release)}
+        values = {"id": release.id, "run": run, "created": release.created, "record": json_text(release)}
         self._write(releases.insert().prefix_with("OR REPLACE").values(**values))
 
     def releases(self) -> tuple[Release, ...]:
@@ -205,7 +192,7 @@ class Ledger:
             "source": decision.observation.source,
             "dataset_digest": decision.observation.dataset_digest,
             "finished": False,
-            "record": _text(decision),
+            "record": json_text(decision),
         }
         self._write(decisions.insert().values(**values))
 
@@ -243,58 +230,15 @@ class Ledger:
         }
         self._write(assessments.insert().values(**values))
 
+    def assessments(self) -> tuple[AssessmentHead, ...]:
+        """Every assessment, oldest first."""
+        rows = self._rows(sa.select(assessments).order_by(assessments.c.id))
+        return tuple(
+            AssessmentHead(r.id, r.created, r.release, json.loads(r.record)["model_digest"], r.dataset_digest)
+            for r in rows
+        )
+
     def last_assessment(self) -> str | None:
         """When the latest assessment was made, or None."""
         rows = self._rows(sa.select(assessments.c.created).order_by(assessments.c.id.desc()).limit(1))
         return str(rows[0].created) if rows else None
-
-    # ---- the database
-
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Row]:
-        with self._database_errors(), self._engine.connect() as connection:
-            return connection.execute(query).all()
-
-    def _write(self, statement: sa.Insert | sa.Update) -> None:
-        with self._database_errors(), self._engine.begin() as connection:
-            connection.execute(statement)
-
-    @contextmanager
-    def _database_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except migrations.NewerLedger as newer:
-            hint = "use the Holdfast version that wrote it, or a newer one"
-            raise ConfigurationError(str(newer), file=str(self._file), hint=hint) from None
-        except sa.exc.DBAPIError as error:
-            code = getattr(error.orig, "sqlite_errorcode", 0) & PRIMARY
-            kind = CannotWrite if code in UNWRITABLE else InputOutputError
-            raise kind(f"the ledger: {error.orig}", file=str(self._file)) from error
-
-
-def _make_durable(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # `_begin` begins: Python would leave CREATE TABLE outside the transaction
-    for pragma in (f"busy_timeout = {1000 * LONGEST_WAIT}", "synchronous = FULL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-    _let_readers_read(connection)
-
-
-def _let_readers_read(connection: Any) -> None:
-    """Change to write-ahead logging, which SQLite does not wait for when many open a new file at once."""
-    give_up = time.monotonic() + LONGEST_WAIT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(A_MOMENT)
-        else:
-            return
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('begin', 'DEFERRED')}")
-
-
-def _text(record: object) -> str:
-    return json.dumps(to_json(record))

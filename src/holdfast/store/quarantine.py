@@ -1,8 +1,9 @@
-"""Refused rows, kept with their place and original text: one Parquet file per delivery."""
+"""Refused rows, kept with their place and original text: Parquet files, one or two per delivery."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -19,15 +20,25 @@ COLUMNS = pa.schema(
         ("column", pa.string()),
         ("rule", pa.string()),
         ("text", pa.string()),
+        ("kept", pa.bool_()),
     ]
 )
+BATCH_ROWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """A row in quarantine; `kept` rows were taken without the cell in question."""
+
+    row: RejectedRow
+    kept: bool
 
 
 class QuarantineWriter:
     """Writes refused rows as they come, so that memory does not grow with them; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, COLUMNS, compression="zstd")
+        self._writer = pq.ParquetWriter(path, COLUMNS, compression="zstd", write_statistics=False)
         self.rows = 0
 
     def __enter__(self) -> QuarantineWriter:
@@ -38,11 +49,27 @@ class QuarantineWriter:
     ) -> None:
         self._writer.close()
 
-    def add(self, rejected: Sequence[RejectedRow]) -> None:
-        """Keep some refused rows."""
+    def add(self, rejected: Sequence[RejectedRow], *, kept: bool = False) -> None:
+        """Keep some refused rows; or, `kept`, rows that were taken without a cell, which are not counted."""
         if rejected:
-            self._writer.write_table(pa.Table.from_pylist([to_json(row) for row in rejected], COLUMNS))
-            self.rows += len(rejected)
+            entries = [to_json(row) | {"kept": kept} for row in rejected]
+            self._writer.write_table(pa.Table.from_pylist(entries, COLUMNS))
+            self.rows += 0 if kept else len(rejected)
+
+
+def contradictions_beside(path: Path) -> Path:
+    """Where the rows of a delivery are kept that contradict earlier ones: beside its other refused rows."""
+    return path.with_suffix(".conflicts.parquet")
+
+
+def held_rows(path: Path) -> Iterator[HeldRow]:
+    """The rows that the quarantine file at `path` and the one beside it hold; none where there is no file."""
+    for file in (path, contradictions_beside(path)):
+        if file.is_file():
+            for batch in pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS):
+                for entry in batch.to_pylist():
+                    kept = entry.pop("kept")
+                    yield HeldRow(RejectedRow(**entry), kept)
 
 
 def missing_by_column(paths: Sequence[Path]) -> dict[str, int]:

@@ -105,3 +105,44 @@ assessments = sa.Table(
     _column("digest"),
     _column("record"),
 )
+
+datasets = sa.Table(
+    "datasets",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    _column("run"),
+    _column("created"),
+    _column("source"),
+    _column("schema_digest"),
+    _column("version", sa.Integer, null=True),
+    _column("deliveries"),
+    _column("record"),
+)
+
+quarantine_acts = sa.Table(
+    "quarantine_acts",
+    metadata,
+    _number(),
+    _column("run"),
+    _column("created"),
+    _column("actor"),
+    _column("delivery", sa.Integer),
+    _column("line", sa.Integer),
+    _column("act"),
+    _column("text", null=True),
+    _column("reason", null=True),
+    _column("replayed_as", sa.Integer, null=True),
+    sa.Index("quarantine_acts_by_row", "delivery", "line"),
+)
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    _number(),
+    _column("run"),
+    _column("created"),
+    _column("tombstone"),
+    _column("finished", sa.Boolean),
+    _column("receipt", null=True),
+    sa.Index("erasures_by_tombstone", "tombstone"),
+)

@@ -83,8 +83,9 @@ def scoring(workspace: Workspace, request: Request) -> Answer:
 def summarystats(workspace: Workspace, request: Request) -> Answer:
     """The dataset's statistics; no model takes part.
 
-    Answers `rows` and `columns`, each with `column`, `rows`, `missing`, `missing_percent`, `refused_missing`, and
-    for numeric columns `mean`, `median`, `standard_deviation`, `minimum`, `maximum` (else null).
+    Answers `rows` and `columns`, each with `column`, `rows`, `missing`, `missing_percent`, `refused_missing`,
+    `distinct`, `top` (the most frequent values), and for numeric columns `mean`, `median`, `standard_deviation`,
+    `minimum`, `maximum`, `quantiles` and `histogram`; for dates `earliest`, `latest` and `periods` (else null or empty).
     """
     fields_in(request, ())
     columns = summarise(workspace)

@@ -1,0 +1,87 @@
+"""The process in which strangers' files are read: `python -m holdfast.intake.child DESCRIPTOR`.
+
+It gets requests and sends answers, one JSON object a line, over the socket with that descriptor; the file comes with
+the request as an open descriptor. It ends when the other side does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.intake.storing import Destination, Passing, store
+from holdfast.limits import Limits
+from holdfast.records import to_json
+from holdfast.schema import schema_from_json
+from holdfast.sources.opening import open_delivery
+from holdfast.sources.parsed import Reading
+from holdfast.store.tombstones import Tombstones
+
+LONGEST_REQUEST = 16 << 20
+
+
+def serve(connection: socket.socket) -> None:
+    """Answer requests until the other side hangs up."""
+    while request := _receive(connection):
+        message, descriptor = request
+        try:
+            answer = {"stored": to_json(_store(connection, message, descriptor))}
+        except HoldfastError as error:
+            answer = {"error": error.record()}
+        except MemoryError:
+            answer = {"memory": True}
+        except Exception:  # noqa: BLE001 - the front door of this process: the other side shows the bug
+            answer = {"bug": traceback.format_exc()}
+        _send(connection, answer)
+
+
+def _store(connection: socket.socket, message: dict[str, Any], descriptor: int) -> object:
+    limits = Limits(**message["limits"])
+    _limit(limits)
+    schema = schema_from_json(message["schema"])
+    reading = Reading(schema=schema, limits=limits, renamed=message["renamed"], sheet=message["sheet"])
+    tombstones = frozenset(message["tombstones"])
+    erased = Tombstones(bytes.fromhex(message["key"]), tombstones) if tombstones else None
+    destination = Destination(
+        delivery=message["delivery"], part=Path(message["part"]), quarantine=Path(message["quarantine"])
+    )
+    with os.fdopen(descriptor, "rb") as stream:
+        size = os.fstat(descriptor).st_size
+
+        def progress(rows: int) -> None:
+            _send(connection, {"rows": rows, "share": stream.tell() / size if size else 1.0})
+
+        delivered = open_delivery(stream, message["name"], reading)
+        return store(delivered, schema, destination, Passing(erased=erased), progress)
+
+
+def _limit(limits: Limits) -> None:
+    """The system itself ends this process, or denies it memory, when a file asks for more than it may."""
+    spent = sum(os.times()[:2])
+    seconds = int(spent) + limits.seconds + 1
+    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, limits.memory_bytes)):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
+def _receive(connection: socket.socket) -> tuple[dict[str, Any], int] | None:
+    data, descriptors, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 1)
+    while data and not data.endswith(b"\n"):
+        more = connection.recv(LONGEST_REQUEST)
+        data = data + more if more else b""
+    return (json.loads(data), descriptors[0]) if data else None
+
+
+def _send(connection: socket.socket, message: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(message).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,164 @@
+"""Deliveries that have been read become part of the dataset: counted together, then committed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from holdfast.dataset import dataset_digest, quarantine_of, remember, table_of, view_of
+from holdfast.engines.base import DELIVERY, LINE, Arrival, View
+from holdfast.intake.history import History
+from holdfast.records import Dataset, RejectedRow, SourceFile
+from holdfast.schema import Schema
+from holdfast.session import Session
+from holdfast.sources.typed import as_csv
+from holdfast.store.deltatable import DatasetTable, Part, part_name
+from holdfast.store.files import replacing
+from holdfast.store.quarantine import QuarantineWriter, contradictions_beside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """A delivery that has been read: its record so far, its part, and the deliveries whose place it takes.
+
+    `news_only`: it does not become a part of the dataset when all its rows are known already.
+    """
+
+    file: SourceFile
+    part: Path
+    superseded: tuple[SourceFile, ...] = ()
+    news_only: bool = False
+
+
+def part_path(session: Session, file: SourceFile) -> Path:
+    """Where the part of a new delivery belongs."""
+    return table_of(session.workspace).folder / part_name(file.number, file.number, file.digest)
+
+
+def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[SourceFile, ...]:
+    """Count what some deliveries bring, and make each a part of the dataset; returns their complete records.
+
+    For each delivery there is one commit of the table and, after it, one of the ledger: what a crash leaves between
+    the two, `dataset.reconcile` mends.
+    """
+    if not fresh:
+        return ()
+    workspace, ledger = session.workspace, session.ledger
+    session.progress("comparing rows", 0, None)
+    table = table_of(workspace)
+    leaving = frozenset(file.number for each in fresh for file in each.superseded)
+    parts = [part.path for part in table.parts()] + [each.part for each in fresh]
+    view = replace(view_of(workspace, parts), without=leaving)
+    before = _before(session, history)
+    since = fresh[0].file.number if before and not leaving else 0
+    arrived = {each.delivery: each for each in session.engine.arrivals(view, since)}
+    _quarantine_contradictions(session, view, fresh)
+    files = []
+    for each in fresh:
+        file = _counted(each.file, arrived.get(each.file.number))
+        if each.news_only and not (file.accepted or file.quarantined):
+            each.part.unlink()
+            files.append(replace(file, status="duplicate"))
+        else:
+            files.append(_commit(session, table, file, each))
+        history.add(files[-1], each.superseded)
+        ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, files[-1])
+    dataset = _after(session, history, before if since else None, tuple(arrived.values()))
+    remember(session, replace(dataset, version=table.version), history.current)
+    return tuple(files)
+
+
+def _before(session: Session, history: History) -> Dataset | None:
+    """The dataset before these deliveries, if it is known."""
+    known = session.ledger.dataset(_digest(session, history))
+    return known.record if known else None
+
+
+def _after(session: Session, history: History, before: Dataset | None, arrived: Sequence[Arrival]) -> Dataset:
+    """The dataset with these deliveries: the one before and what they changed, or all that ever arrived."""
+    return Dataset(
+        source=session.workspace.source,
+        digest=_digest(session, history),
+        version=None,
+        rows=(before.rows if before else 0) + sum(each.accepted - each.replaced for each in arrived),
+        exited=(before.exited if before else 0) + sum(each.exited for each in arrived),
+        unlabelled=(before.unlabelled if before else 0) + sum(each.unlabelled for each in arrived),
+        files=tuple(file.name for file in history.current),
+    )
+
+
+def _digest(session: Session, history: History) -> str:
+    return dataset_digest(session.workspace, history.current, len(session.ledger.tombstones()))
+
+
+def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
+    """The delivery's record with what became of its good rows."""
+    if arrival is None:
+        return file
+    notices = list(file.notices)
+    if arrival.replaced:
+        notices.append(f"{file.name}: {arrival.replaced:,} rows take the place of earlier rows of the same client")
+    if arrival.conflicting:
+        notices.append(f"{file.name}: {arrival.conflicting:,} rows contradict earlier rows of the same client")
+    return replace(
+        file,
+        accepted=arrival.accepted,
+        duplicate=file.duplicate + arrival.duplicate,
+        quarantined=file.quarantined + arrival.conflicting,
+        replaced=arrival.replaced,
+        notices=tuple(notices),
+    )
+
+
+def _commit(session: Session, table: DatasetTable, file: SourceFile, fresh: Fresh) -> SourceFile:
+    leaving = frozenset(superseded.number for superseded in fresh.superseded)
+    touched = [part for part in table.parts() if any(part.first <= number <= part.last for number in leaving)]
+    kept = [path for part in touched if (path := _without(session, table, part, leaving))]
+    version = table.commit("delivery", add=[fresh.part, *kept], remove=touched, delivery=file)
+    return replace(file, version=version)
+
+
+def _without(session: Session, table: DatasetTable, part: Part, leaving: frozenset[int]) -> Path | None:
+    """A new part with the rows of `part` but for those of some deliveries; None when there are no others."""
+    if part.first == part.last:
+        return None
+    path = table.fresh_path(part.first, part.last)
+    with replacing(path) as temporary:
+        session.engine.rewrite(replace(view_of(session.workspace, [part.path]), without=leaving), temporary)
+    return path
+
+
+def _quarantine_contradictions(session: Session, view: View, fresh: Sequence[Fresh]) -> None:
+    """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries."""
+    if view.conflicts != "quarantine":
+        return
+    workspace = session.workspace
+    known = session.ledger.deliveries(workspace.source, workspace.schema.digest)
+    files = {file.number: file for file in (*known, *(each.file for each in fresh))}
+    with ExitStack() as stack:
+        writers: dict[int, QuarantineWriter] = {}
+        for batch in session.engine.contradictions(view, fresh[0].file.number):
+            for row in batch.to_pylist():
+                file = files[row[DELIVERY]]
+                if file.number not in writers:
+                    path = contradictions_beside(quarantine_of(workspace, file))
+                    writers[file.number] = stack.enter_context(QuarantineWriter(stack.enter_context(replacing(path))))
+                writers[file.number].add([_contradicting(row, file, files[row["first_delivery"]], view.schema)])
+
+
+def _contradicting(row: dict[str, Any], file: SourceFile, first: SourceFile, schema: Schema) -> RejectedRow:
+    """A row as quarantine keeps it; its text is written anew from its values."""
+    key = ", ".join(column.name for column in (schema.client, schema.time) if column)
+    text = as_csv(_cell(row.get(name), name, schema) for name in file.header)
+    rule = f"contradicts line {row['first_line']} of {first.name}, which has the same {key}"
+    return RejectedRow(file=file.name, line=row[LINE], column=None, rule=rule, text=text)
+
+
+def _cell(value: object, name: str, schema: Schema) -> str:
+    if value is None:
+        return ""
+    target = schema.target
+    return (target.exited if value else target.stayed) if name == target.name else str(value)

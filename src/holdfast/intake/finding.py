@@ -1,0 +1,138 @@
+"""What lies in the folders: files that are whole and still, identified by their bytes."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted
+from holdfast.sourcelist import FolderSource
+from holdfast.sources.files import digest_of_delivery, list_folder, open_regular
+from holdfast.sources.kinds import kind_of_name
+from holdfast.workspace import Workspace
+
+TAIL = 1 << 16
+"""As far from its end an Excel workbook may have its closing record."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file of an input folder, identified by its bytes. `folder` is the folder or source that it belongs to."""
+
+    path: Path
+    folder: str
+    digest: str
+    size: int
+    columns: tuple[tuple[str, str], ...] = ()
+    sheet: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lying:
+    """What was found: files that can be read, notices about others, files to wait for, names that cannot be read."""
+
+    files: tuple[Found, ...]
+    notices: tuple[str, ...]
+    deferred: tuple[str, ...]
+    unreadable: tuple[tuple[str, str, HoldfastError], ...]
+
+
+Known = Callable[[Found], bool]
+
+
+def look(workspace: Workspace, known: Known) -> Lying:
+    """The files that lie in the input folder and in the folders of `sources`.
+
+    A file that is not `known` is deferred when it is still changing, or has lately changed and does not end as a
+    whole file does. One pause of at most `settle_seconds` is made for files that have just been written.
+    """
+    files: list[Found] = []
+    notices: list[str] = []
+    unreadable: list[tuple[str, str, HoldfastError]] = []
+    for folder, source, label in _folders(workspace):
+        listing = list_folder(folder)
+        notices += [f"{name}: left alone, {why}" for name, why in listing.left_alone]
+        for path in listing.files:
+            try:
+                files.append(_identified(path, source, label))
+            except FileNotFoundError:
+                notices.append(f"{path.name}: left alone, it has just vanished")
+            except (FileRefused, NotPermitted, InputOutputError) as error:
+                if not os.path.lexists(path):
+                    notices.append(f"{path.name}: left alone, it has just vanished")
+                else:
+                    unreadable.append((path.name, label, error))
+    deferred = dict(_unsettled(workspace, [file for file in files if not known(file)]))
+    return Lying(
+        files=tuple(file for file in files if file.path not in deferred),
+        notices=tuple(notices),
+        deferred=tuple(deferred.values()),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _folders(workspace: Workspace) -> Iterator[tuple[Path, FolderSource | None, str]]:
+    yield workspace.existing(workspace.input_folder, "input_folder_path"), None, workspace.source
+    for source in workspace.sources:
+        if isinstance(source, FolderSource):
+            yield workspace.existing(workspace.folder_of(source), f"sources: {source.name}"), source, source.name
+
+
+def _identified(path: Path, source: FolderSource | None, label: str) -> Found:
+    return Found(
+        path=path,
+        folder=label,
+        digest=digest_of_delivery(path),
+        size=path.stat().st_size,
+        columns=source.columns if source else (),
+        sheet=source.sheet if source else None,
+    )
+
+
+def _unsettled(workspace: Workspace, files: Sequence[Found]) -> Iterator[tuple[Path, str]]:
+    """New files that may still be on their way, and what to say of them."""
+    seen = {file.path: _state(file.path) for file in files}
+    young = [age for state in seen.values() if state and (age := _age(state)) < workspace.settle_seconds]
+    if young:
+        time.sleep(min(workspace.settle_seconds - min(young), workspace.settle_seconds))
+    for file in files:
+        state = seen[file.path]
+        if state is None or _state(file.path) != state:
+            yield file.path, f"{file.name}: left for the next time, it is still being written"
+        elif _age(state) < workspace.unfinished_seconds and not _ends_whole(file.path):
+            wait = f"it is waited for until it has been left alone for {workspace.unfinished_seconds:g} seconds"
+            yield file.path, f"{file.name}: left for the next time, it does not end as a whole file does; {wait}"
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:  # gone, which is a change too
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _age(state: tuple[int, int, int]) -> float:
+    """Seconds since the file was last written; one from the future counts as just written."""
+    return max(0.0, time.time() - state[2] / 1e9)
+
+
+def _ends_whole(path: Path) -> bool:
+    """True unless the file's last bytes show that more has to come."""
+    with open_regular(path) as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL))
+        tail = stream.read()
+    kind = kind_of_name(path.name)
+    if kind == "parquet":
+        return tail.endswith(b"PAR1") or not tail
+    if kind == "excel":
+        return b"PK\x05\x06" in tail or not tail
+    return kind == "gzip" or not tail or tail.endswith((b"\n", b"\r"))

@@ -1,0 +1,68 @@
+"""The deliveries so far: by their bytes, with the name that each was last seen under."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from holdfast.dataset import current_files
+from holdfast.intake.finding import Found
+from holdfast.records import SourceFile
+from holdfast.session import Session
+
+
+class History:
+    """The deliveries to one dataset so far, and which of them it is made of now."""
+
+    def __init__(self, deliveries: Sequence[SourceFile], current: Sequence[SourceFile]) -> None:
+        self._current = {file.digest: file for file in current}
+        self._seen = {(file.folder, file.name, file.digest): file for file in deliveries}
+        self._by_digest = {file.digest: file for file in deliveries}
+        self._names = {file.digest: (file.folder, file.name) for file in deliveries}
+
+    @classmethod
+    def of(cls, session: Session) -> History:
+        """The history that the ledger keeps."""
+        deliveries = session.ledger.deliveries(session.workspace.source, session.workspace.schema.digest)
+        return cls(deliveries, current_files(session))
+
+    @property
+    def current(self) -> tuple[SourceFile, ...]:
+        """The deliveries that the dataset is made of, oldest first."""
+        return tuple(sorted(self._current.values(), key=lambda file: file.number))
+
+    def knows(self, found: Found) -> bool:
+        """True if this very file was dealt with, and its rows were not superseded since."""
+        earlier = self._seen.get((found.folder, found.name, found.digest))
+        return earlier is not None and (earlier.status == "refused" or found.digest in self._current)
+
+    def twin(self, digest: str) -> SourceFile | None:
+        """The delivery of which a file with this digest is a copy under another name."""
+        earlier = self._by_digest.get(digest)
+        refused = earlier is not None and earlier.status == "refused"
+        return earlier if refused else self._current.get(digest)
+
+    def superseded_by(self, found: Found, lying: Sequence[Found]) -> tuple[SourceFile, ...]:
+        """The current delivery last seen under this name, unless its bytes still lie there, and what repaired it."""
+        present = {file.digest for file in lying}
+        place = found.folder, found.name
+        gone = [f for d, f in self._current.items() if self._names[d] == place and d not in present and not f.repairs]
+        return self.with_repairs(gone[:1])
+
+    def with_repairs(self, files: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
+        """Some current deliveries, and those that hold repaired rows of theirs."""
+        numbers = {file.number for file in files}
+        return (*files, *(file for file in self._current.values() if file.repairs in numbers))
+
+    def last_of(self, folder: str) -> SourceFile | None:
+        """The latest delivery from a source that was taken in or found to be known."""
+        taken = [f for f in self._by_digest.values() if f.folder == folder and f.status != "refused"]
+        return max(taken, key=lambda file: file.number, default=None)
+
+    def add(self, file: SourceFile, superseded: Sequence[SourceFile] = ()) -> None:
+        """A file was dealt with."""
+        self._seen[file.folder, file.name, file.digest] = self._by_digest[file.digest] = file
+        self._names[file.digest] = file.folder, file.name
+        for gone in superseded:
+            del self._current[gone.digest]
+        if file.status == "accepted":
+            self._current[file.digest] = file

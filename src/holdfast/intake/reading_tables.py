@@ -1,0 +1,136 @@
+"""Rows of database tables are taken in: what changed since the last reading, from one snapshot, as one delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from holdfast.dataset import quarantine_of
+from holdfast.errors import ConfigurationError, FileRefused, HoldfastError, NotPermitted, SourceUnreachable
+from holdfast.intake.committing import Fresh, commit, part_path
+from holdfast.intake.erased import Erased
+from holdfast.intake.history import History
+from holdfast.intake.storing import Destination, Passing, Stored, store
+from holdfast.intake.taking import Taken
+from holdfast.records import SourceFile
+from holdfast.session import Session, utc_now
+from holdfast.sourcelist import DatabaseSource
+from holdfast.sources.database import DatabaseAddress, DatabaseRead, ReadingInterrupted
+from holdfast.store.files import move_into_place, unfinished
+from holdfast.store.quarantine import held_rows
+from holdfast.workspace import secret
+
+READINGS = 2
+"""A reading that breaks off is begun once more, from its start."""
+
+
+def take_tables(session: Session, history: History, erased: Erased, taken: Taken) -> tuple[HoldfastError, ...]:
+    """Read every database source; returns why those that could not be read were passed over."""
+    problems: list[HoldfastError] = []
+    for source in session.workspace.databases:
+        try:
+            _Table(session, history, erased, source).take(taken)
+        except (SourceUnreachable, NotPermitted, ConfigurationError) as error:
+            problems.append(error)
+    return tuple(problems)
+
+
+@dataclass(slots=True)
+class _Table:
+    """One database source, to be read once."""
+
+    session: Session
+    history: History
+    erased: Erased
+    source: DatabaseSource
+
+    def take(self, taken: Taken) -> None:
+        """Read what is new and commit it; a table whose columns are not the schema's is refused."""
+        last = self.history.last_of(self.source.name)
+        entry = self._entry()
+        part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
+        for folder in (part.parent, quarantine.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        destination = Destination(delivery=entry.number, part=unfinished(part), quarantine=unfinished(quarantine))
+        try:
+            stored, watermark = self._read(destination, last)
+            if last and stored.digest == last.digest:
+                return
+            for path in (quarantine, part):
+                move_into_place(unfinished(path), path)
+        except FileRefused as error:
+            taken.files.append(replace(entry, status="refused", error=error.record(self.session.run_id)))
+            return
+        finally:
+            for path in (quarantine, part):
+                unfinished(path).unlink(missing_ok=True)
+        superseded = self.history.with_repairs([last]) if last and not self.source.watermark else ()
+        file = replace(
+            entry,
+            digest=stored.digest,
+            header=stored.header,
+            rows=stored.rows,
+            duplicate=stored.repeated,
+            quarantined=stored.quarantined,
+            erased=stored.erased,
+            unlabelled=stored.unlabelled,
+            supersedes=superseded[0].digest if superseded else None,
+            watermark=watermark,
+            notices=stored.notices,
+        )
+        news_only = self.source.watermark is not None
+        taken.files += commit(
+            self.session, self.history, [Fresh(file=file, part=part, superseded=superseded, news_only=news_only)]
+        )
+        taken.rejected += stored.shown
+
+    def _entry(self) -> SourceFile:
+        now = utc_now()
+        return SourceFile(
+            number=self.session.ledger.next_delivery(),
+            name=f"{self.source.table or 'query'} at {now}",
+            folder=self.source.name,
+            digest="0" * 64,
+            size=0,
+            received=now,
+            status="accepted",
+        )
+
+    def _read(self, destination: Destination, last: SourceFile | None) -> tuple[Stored, str | None]:
+        """One reading in one snapshot; begun once more when the connection breaks in it."""
+        since = last.watermark if last and self.source.watermark else None
+        known = frozenset(self._refused_before()) if since else frozenset()
+        for attempt in range(1, READINGS + 1):
+            try:
+                with DatabaseRead(self.source, self._address(), self.session.workspace.schema, since) as rows:
+                    stored = store(
+                        rows,
+                        self.session.workspace.schema,
+                        destination,
+                        Passing(erased=self.erased.recogniser(), refused_before=known),
+                        self._progress,
+                    )
+                    return stored, rows.watermark
+            except ReadingInterrupted:
+                if attempt == READINGS:
+                    raise
+        raise AssertionError("a reading either ends or raises")
+
+    def _refused_before(self) -> Iterator[str]:
+        """The texts of the rows of this source that are in quarantine already: in the overlap they come again."""
+        workspace = self.session.workspace
+        for file in self.session.ledger.deliveries(workspace.source, workspace.schema.digest):
+            if file.folder == self.source.name and file.quarantined:
+                yield from (held.row.text for held in held_rows(quarantine_of(workspace, file)))
+
+    def _address(self) -> DatabaseAddress:
+        source, root = self.source, self.session.workspace.root
+        url = secret(source.database_from) if source.database_from else source.database or ""
+        scheme, mark, rest = url.partition(":///")
+        if scheme.partition("+")[0] == "sqlite" and mark and not rest.startswith("/"):
+            url = f"{scheme}:///{root / rest}"
+        password = secret(source.password_from) if source.password_from else None
+        return DatabaseAddress(url=url, password=password)
+
+    def _progress(self, rows: int) -> None:
+        self.session.progress(f"reading {self.source.name}", rows, None)

@@ -1,0 +1,206 @@
+"""New files of the folders are taken in: read by child processes, a group at a time, and committed in order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
+
+from holdfast.dataset import quarantine_of
+from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted
+from holdfast.intake.committing import Fresh, commit, part_path
+from holdfast.intake.erased import Erased
+from holdfast.intake.finding import Found, Lying
+from holdfast.intake.history import History
+from holdfast.intake.readers import Readers, Request
+from holdfast.intake.storing import Destination, Stored
+from holdfast.records import RejectedRow, SourceFile
+from holdfast.session import Session, utc_now
+from holdfast.sources.files import digest_of_delivery, open_regular
+from holdfast.store.files import move_into_place, unfinished
+
+GROUP_BYTES = 1 << 30
+GROUP_FILES = 500
+"""So much is read before it is committed: a crash costs no more than that."""
+
+SECOND_READER_BYTES = 8 << 20
+"""From so many bytes on, another reading process pays."""
+
+
+@dataclass(slots=True)
+class Taken:
+    """What was taken so far: the deliveries, the first refused rows, and files that moved away meanwhile."""
+
+    files: list[SourceFile] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
+
+
+def take_files(session: Session, history: History, lying: Lying, erased: Erased) -> Taken:
+    """Deal with every file that lies there and is not known yet."""
+    taken = Taken()
+    new = [file for file in lying.files if not history.knows(file)]
+    if not new:
+        return taken
+    most = min(os.cpu_count() or 1, len(new), 1 + sum(file.size for file in new) // SECOND_READER_BYTES)
+    with Readers(most) as readers:
+        for group in _groups(new):
+            _Group(session, history, lying, erased, taken).take(group, readers)
+    return taken
+
+
+def _groups(files: Sequence[Found]) -> Iterator[list[Found]]:
+    group: list[Found] = []
+    for file in files:
+        if group and (sum(each.size for each in group) + file.size > GROUP_BYTES or len(group) == GROUP_FILES):
+            yield group
+            group = []
+        group.append(file)
+    yield group
+
+
+@dataclass(slots=True)
+class _Group:
+    """Files that are read and committed together."""
+
+    session: Session
+    history: History
+    lying: Lying
+    erased: Erased
+    taken: Taken
+
+    def take(self, files: Sequence[Found], readers: Readers) -> None:
+        """Read those that are no copies of others, then commit all in their order."""
+        number = self.session.ledger.next_delivery()
+        entries = [self._entry(file, number + place) for place, file in enumerate(files)]
+        originals: dict[str, tuple[Found, SourceFile]] = {}
+        for file, entry in zip(files, entries, strict=True):
+            if self.history.twin(file.digest) is None:
+                originals.setdefault(file.digest, (file, entry))
+        outcomes = self._read(list(originals.values()), readers)
+        fresh: list[Fresh] = []
+        for file, entry in zip(files, entries, strict=True):
+            if file.digest in originals and originals[file.digest][1] is entry:
+                outcome = outcomes[file.digest]
+                if isinstance(outcome, Stored):
+                    fresh.append(self._fresh(file, entry, outcome))
+                    continue
+            self._commit(fresh)
+            fresh = []
+            self._settle(file, entry, outcomes.get(file.digest))
+        self._commit(fresh)
+
+    def _entry(self, file: Found, number: int) -> SourceFile:
+        return SourceFile(
+            number=number,
+            name=file.name,
+            folder=file.folder,
+            digest=file.digest,
+            size=file.size,
+            received=utc_now(),
+            status="refused",
+        )
+
+    def _read(self, files: Sequence[tuple[Found, SourceFile]], readers: Readers) -> dict[str, Stored | HoldfastError]:
+        """What became of each file, by digest."""
+        outcomes: dict[str, Stored | HoldfastError] = {}
+        with ExitStack() as stack:
+            requests = []
+            for file, entry in files:
+                try:
+                    stream = stack.enter_context(open_regular(file.path))
+                except (FileRefused, InputOutputError, NotPermitted) as error:  # it could be read a moment ago
+                    outcomes[file.digest] = _Moving(error.message)
+                else:
+                    requests.append(self._request(file, entry, stream))
+            readable = [file for file, _ in files if file.digest not in outcomes]
+            for file, outcome in zip(readable, readers.read(requests, self.session.progress), strict=True):
+                outcomes[file.digest] = self._checked(file, outcome)
+        return outcomes
+
+    def _request(self, file: Found, entry: SourceFile, stream: BinaryIO) -> Request:
+        part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
+        for folder in (part.parent, quarantine.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        return Request(
+            stream=stream,
+            name=file.name,
+            schema=self.session.workspace.schema,
+            limits=self.session.workspace.limits,
+            destination=Destination(delivery=entry.number, part=unfinished(part), quarantine=unfinished(quarantine)),
+            renamed=dict(file.columns),
+            sheet=file.sheet,
+            erased=self.erased,
+        )
+
+    def _checked(self, file: Found, outcome: Stored | HoldfastError) -> Stored | HoldfastError:
+        """The outcome, unless the bytes that were read are not those that were found."""
+        if isinstance(outcome, FileRefused):
+            return _Moving("it changed while it was read") if _changed(file) else outcome
+        if isinstance(outcome, Stored) and outcome.digest != file.digest:
+            return _Moving("it changed while it was read")
+        return outcome
+
+    def _fresh(self, file: Found, entry: SourceFile, stored: Stored) -> Fresh:
+        """The delivery as it will be committed, its two files in their places."""
+        part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
+        for path in (quarantine, part):
+            move_into_place(unfinished(path), path)
+        superseded = self.history.superseded_by(file, self.lying.files)
+        notices = list(stored.notices)
+        if superseded:
+            when = superseded[0].received
+            notices.append(f"{file.name}: supersedes the delivery of {when}, whose rows leave the dataset")
+        self.taken.rejected += stored.shown
+        complete = replace(
+            entry,
+            status="accepted",
+            header=stored.header,
+            rows=stored.rows,
+            quarantined=stored.quarantined,
+            erased=stored.erased,
+            unlabelled=stored.unlabelled,
+            supersedes=superseded[0].digest if superseded else None,
+            notices=tuple(notices),
+        )
+        return Fresh(file=complete, part=part, superseded=superseded)
+
+    def _commit(self, fresh: Sequence[Fresh]) -> None:
+        self.taken.files += commit(self.session, self.history, fresh)
+
+    def _settle(self, file: Found, entry: SourceFile, outcome: Stored | HoldfastError | None) -> None:
+        """Record a file that gives no rows: a copy of another one, a refused one, or one that moved away."""
+        if isinstance(outcome, _Moving):
+            self.taken.deferred.append(f"{file.name}: left for the next time, {outcome.message}")
+            return
+        if isinstance(outcome, HoldfastError) and not isinstance(outcome, FileRefused):
+            raise outcome
+        twin = self.history.twin(file.digest)
+        if twin:
+            entry = _copy_of(twin, entry)
+        elif isinstance(outcome, FileRefused):
+            entry = replace(entry, error=outcome.record(self.session.run_id))
+        workspace = self.session.workspace
+        self.session.ledger.record_delivery(self.session.run_id, workspace.source, workspace.schema.digest, entry)
+        self.history.add(entry)
+        self.taken.files.append(entry)
+
+
+class _Moving(HoldfastError):
+    """A file changed or vanished between being found and being read; the next run looks again."""
+
+
+def _changed(file: Found) -> bool:
+    try:
+        return digest_of_delivery(file.path) != file.digest
+    except (FileRefused, InputOutputError, NotPermitted):  # gone
+        return True
+
+
+def _copy_of(twin: SourceFile, entry: SourceFile) -> SourceFile:
+    same = f"{entry.name}: the same bytes as {twin.name}"
+    if twin.status == "refused":
+        return replace(entry, error=twin.error, notices=(same,))
+    return replace(entry, status="duplicate", rows=twin.rows, duplicate=twin.rows, notices=(same,))

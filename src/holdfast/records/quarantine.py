@@ -1,0 +1,94 @@
+"""What is in quarantine, and what was done about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from holdfast.records.data import SourceFile
+
+State = Literal["open", "repaired", "waived", "replayed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineAct:
+    """What somebody did to one quarantined row: repaired it (`text` is the new one), waived it, or replayed it.
+
+    `replayed_as`: the number of the delivery that took the row in.
+    """
+
+    delivery: int
+    line: int
+    act: Literal["repaired", "waived", "replayed"]
+    text: str | None
+    reason: str | None
+    replayed_as: int | None
+    actor: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinedRow:
+    """A refused row, or one that was taken without a cell (`kept`), and how it stands.
+
+    `id`: delivery:line, as the commands take it. `text`: the original; `repaired`: the text that it was given since.
+    """
+
+    id: str
+    delivery: int
+    file: str
+    line: int
+    column: str | None
+    rule: str
+    text: str
+    kept: bool
+    state: State
+    repaired: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantinedDelivery:
+    """A delivery with refused rows: how many are still open, how many were dealt with, and the rules they broke."""
+
+    delivery: int
+    name: str
+    folder: str
+    received: str
+    quarantined: int
+    open: int
+    repaired: int
+    waived: int
+    replayed: int
+    unlabelled: int
+    rules: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineList:
+    """Everything in quarantine: deliveries with refused rows, and files that were refused as a whole."""
+
+    deliveries: tuple[QuarantinedDelivery, ...]
+    refused: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineShow:
+    """Refused rows with their original text, whose fields `header` names; the first of `total`."""
+
+    delivery: int
+    name: str
+    header: tuple[str, ...]
+    total: int
+    rows: tuple[QuarantinedRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineDone:
+    """What a command did to quarantined rows: how many, and what comes next."""
+
+    act: Literal["repaired", "waived"]
+    rows: int
+    ids: tuple[str, ...]
+    notices: tuple[str, ...]
+    next: str

@@ -1,0 +1,121 @@
+"""Quarantined rows on their way back: repaired or unchanged text, read again by the schema as it is now."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from holdfast.errors import excerpt
+from holdfast.limits import Limits
+from holdfast.records import RejectedRow
+from holdfast.schema import Schema
+from holdfast.sources.csvfile import badly_quoted
+from holdfast.sources.parsed import LINE, Cells, ParsedBatch, cast_cells
+from holdfast.sources.typed import as_csv
+
+BATCH_ROWS = 10_000
+LONGEST_FIELD = Limits().field_characters
+
+
+@dataclass(frozen=True, slots=True)
+class RowText:
+    """A row as text: one CSV record, and the line of its delivery that it stood in."""
+
+    line: int
+    text: str
+
+
+class RepairedRows:
+    """Rows given as text, as a delivery (see `Delivered`) of those that keep the schema; the others are `refused`.
+
+    `header` names the fields, none of which may have more than `longest` characters. `digest` is that of the
+    delivery they come from (`origin`), their lines and their texts.
+    """
+
+    def __init__(
+        self,
+        rows: Sequence[RowText],
+        header: Sequence[str],
+        name: str,
+        schema: Schema,
+        origin: str,
+        *,
+        longest: int = LONGEST_FIELD,
+    ) -> None:
+        self.name = name
+        self.header = tuple(header)
+        self.notices: tuple[str, ...] = ()
+        self.rows = 0
+        self.refused: list[RejectedRow] = []
+        self.taken: list[int] = []
+        self._rows = rows
+        self._schema = schema
+        self._longest = longest
+        told = (f"{row.line}:{row.text}\0" for row in rows)
+        self.digest = hashlib.sha256("".join([origin, *told]).encode()).hexdigest()
+
+    def __iter__(self) -> Iterator[ParsedBatch]:
+        for start in range(0, max(len(self._rows), 1), BATCH_ROWS):
+            parsed = self._parsed(self._rows[start : start + BATCH_ROWS])
+            self.refused += parsed.rejected
+            self.taken += parsed.rows.column(LINE).to_pylist()
+            self.rows += parsed.rows.num_rows
+            yield ParsedBatch(parsed.rows, (), parsed.unlabelled)
+
+    def _parsed(self, rows: Sequence[RowText]) -> ParsedBatch:
+        fitting: list[RowText] = []
+        fields: list[list[str]] = []
+        rejected: list[RejectedRow] = []
+        for row in rows:
+            found = fields_of(row.text)
+            broken = self._broken(found)
+            if broken:
+                column, rule = broken
+                rejected.append(RejectedRow(file=self.name, line=row.line, column=column, rule=rule, text=row.text))
+            elif found:
+                fitting.append(row)
+                fields.append(found)
+        places = {name: self.header.index(name) for name in self._schema.names if name in self.header}
+        texts = {name: pa.array([each[place] for each in fields], pa.string()) for name, place in places.items()}
+        lines = np.array([row.line for row in fitting], dtype=np.int64)
+        return cast_cells(Cells(texts, lines, lambda row: fitting[row].text), self._schema, self.name, rejected)
+
+    def _broken(self, fields: Sequence[str] | None) -> tuple[str | None, str] | None:
+        """The column and the rule that a row breaks before its values are looked at."""
+        if fields is None:
+            return None, "quoting"
+        if len(fields) != len(self.header):
+            return None, f"fields: {len(fields)} instead of {len(self.header)}"
+        long = (column for column, field in zip(self.header, fields, strict=True) if len(field) > self._longest)
+        column = next(long, None)
+        return column and (excerpt(column), f"longer than {self._longest:,} characters")
+
+
+def fields_of(text: str) -> list[str] | None:
+    """The fields of one CSV record, or None when it is not one.
+
+    >>> fields_of('a,"b,c"')
+    ['a', 'b,c']
+    """
+    if badly_quoted(text):  # the csv module would take most of these
+        return None
+    try:
+        records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error:
+        return None
+    return (records[0] or None) if len(records) == 1 else None
+
+
+def text_of(fields: Sequence[str]) -> str:
+    """One CSV record (RFC 4180) with these fields, without a line end.
+
+    >>> text_of(["a", "b,c"])
+    'a,"b,c"'
+    """
+    return as_csv(fields)

@@ -1,0 +1,82 @@
+"""The dataset at any version: its statistics, its history, a copy of it, and its upkeep."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from holdfast.dataset import current_view, summary_of, table_of
+from holdfast.errors import InputOutputError, NoUsableData, UsageError
+from holdfast.intake.upkeep import compact
+from holdfast.records import DatasetExport, DatasetHistory, DatasetSummary, Upkeep
+from holdfast.session import begin, reading
+from holdfast.store.files import replacing
+from holdfast.workspace import Workspace
+
+
+def summarise(workspace: Workspace, as_of: int | None = None) -> DatasetSummary:
+    """Statistics of every column of the dataset, now or as of a version.
+
+    Raises NoUsableData when nothing has been ingested, UsageError for a version that never was, InputOutputError for
+    one that can no longer be read.
+    """
+    start = time.perf_counter()
+    with reading(workspace) as (ledger, engine):
+        columns = summary_of(workspace, ledger, engine, as_of)
+        version = table_of(workspace).version if as_of is None else as_of
+        return DatasetSummary(
+            source=workspace.source,
+            version=version,
+            rows=columns[0].rows if columns else 0,
+            columns=columns,
+            seconds=time.perf_counter() - start,
+        )
+
+
+def history(workspace: Workspace) -> DatasetHistory:
+    """Every version of the dataset, and which of them can still be read."""
+    table = table_of(workspace)
+    versions = table.versions()
+    readable = [each.version for each in versions if _is_readable(workspace, each.version)]
+    return DatasetHistory(source=workspace.source, versions=versions, readable=tuple(readable))
+
+
+def _is_readable(workspace: Workspace, version: int) -> bool:
+    try:
+        table_of(workspace).parts(version)
+    except InputOutputError:
+        return False
+    return True
+
+
+def export(workspace: Workspace, out: Path, as_of: int | None = None) -> DatasetExport:
+    """Write the dataset, now or as of a version, to a .csv file: what finaldata.csv was then.
+
+    Raises as `summarise` does, and UsageError for another kind of file or a place among the workspace's own files.
+    """
+    start = time.perf_counter()
+    out = out.absolute()
+    if out.suffix != ".csv":
+        raise UsageError("the dataset is exported as .csv", file=str(out), hint="name the file like march.csv")
+    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
+    if any(out.is_relative_to(folder) for folder in folders):
+        raise UsageError("an export does not go where the workspace keeps its own files", file=str(out))
+    with reading(workspace) as (_, engine):
+        view = current_view(workspace, as_of)
+        if not view.parts:
+            raise NoUsableData("there is no dataset yet", hint="run: holdfast ingest")
+        with replacing(out) as temporary:
+            engine.write_csv(view, temporary)
+        rows = sum(each.accepted - each.replaced for each in engine.arrivals(view))
+        version = table_of(workspace).version if as_of is None else as_of
+    return DatasetExport(file=str(out), version=version, rows=rows, seconds=time.perf_counter() - start)
+
+
+def tidy(workspace: Workspace) -> Upkeep:
+    """Merge the dataset's small files and delete those that no kept version needs."""
+    with begin(workspace, "dataset tidy") as session:
+        table = table_of(workspace)
+        merged = compact(session, table)
+        deleted = table.forget(workspace.history_days)
+        session.result = done = Upkeep(merged=merged, deleted=deleted, parts=len(table.parts()), version=table.version)
+        return done

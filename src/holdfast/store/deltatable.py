@@ -1,0 +1,247 @@
+"""The rows of a dataset as a Delta Lake table: one commit per delivery, every version readable until retention.
+
+Rows lie in Parquet files ("parts"), whose names tell the first and last delivery in them. What a commit was for is
+in its metadata, so the ledger can be brought up to date from the table.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import Schema as DeltaSchema
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from holdfast.errors import CannotWrite, InputOutputError, UsageError
+from holdfast.records import DatasetVersion, SourceFile, from_json, to_json
+
+LOG = "_delta_log"
+DELIVERY = "_delivery"
+COMPACTION = "compaction"
+PURPOSE = "holdfast.purpose"
+RECORD = "holdfast.delivery"
+PART = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?-[0-9a-f]{8}\.parquet")
+HINT = "restore this folder from a backup, or remove it and run holdfast ingest to take the files in again"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file of the table: the rows of the deliveries numbered `first` to `last`, in order of arrival."""
+
+    path: Path
+    first: int
+    last: int
+
+
+def part_name(first: int, last: int, digest: str) -> str:
+    """The name of a part.
+
+    >>> part_name(3, 3, "ab12cd34ef"), part_name(1, 40, "ab12cd34ef")
+    ('000003-ab12cd34.parquet', '000001-000040-ab12cd34.parquet')
+    """
+    return f"{first:06d}-{digest[:8]}.parquet" if first == last else f"{first:06d}-{last:06d}-{digest[:8]}.parquet"
+
+
+class DatasetTable:
+    """The Delta table in `folder`, which is made by the first commit. Only the holder of the lock may commit."""
+
+    def __init__(self, folder: Path, history_days: int) -> None:
+        self.folder = folder
+        self._history = f"interval {max(history_days, 1)} days"
+
+    @cached_property
+    def _table(self) -> DeltaTable | None:
+        if not (self.folder / LOG).is_dir():
+            return None
+        with self._explained():
+            try:
+                return DeltaTable(str(self.folder))
+            except TableNotFoundError:  # a crash before the first commit
+                return None
+
+    @property
+    def version(self) -> int | None:
+        """The number of the latest commit; None before the first."""
+        return None if self._table is None else self._table.version()
+
+    def parts(self, version: int | None = None) -> tuple[Part, ...]:
+        """The parts of the table, now or at a version, in order of arrival.
+
+        Raises UsageError for a version that is not there, InputOutputError for one whose files are gone.
+        """
+        table = self._table if version is None else self._at(version)
+        if table is None:
+            return ()
+        parts = sorted((self._part(Path(uri).name) for uri in table.file_uris()), key=lambda part: part.first)
+        for part in parts if version is not None else ():
+            if not part.path.is_file():
+                message = (
+                    f"version {version} of the dataset can no longer be read: its rows were erased or have expired"
+                )
+                raise InputOutputError(message, hint="holdfast dataset versions lists those that can be")
+        return tuple(parts)
+
+    def fresh_path(self, first: int, last: int) -> Path:
+        """Where a new part with the rows of these deliveries can be written."""
+        return self.folder / part_name(first, last, secrets.token_hex(4))
+
+    def commit(
+        self,
+        purpose: str,
+        *,
+        add: Sequence[Path] = (),
+        remove: Sequence[Part] = (),
+        delivery: SourceFile | None = None,
+    ) -> int:
+        """One commit that adds and removes parts; returns its version.
+
+        With a delivery its digest is the application transaction, so that it is committed once: for one that was
+        committed before, nothing is done and that version returned. A compaction changes no row. Raises CannotWrite,
+        and has written nothing, when somebody else has committed since this table was opened.
+        """
+        with self._explained(writing=True):
+            table = self._table or self._create(add[0])
+            if delivery and (table.transaction_version(delivery.digest) or 0) >= delivery.number:
+                return max(file.version or 0 for file in self.delivered_after(0) if file.digest == delivery.digest)
+            version = table.version()
+            rows_change = purpose != COMPACTION
+            actions: list[AddAction | RemoveAction] = [self._added(path, rows_change=rows_change) for path in add]
+            actions += [RemoveAction(part.path.name, rows_change, _now()) for part in remove]
+            metadata = {PURPOSE: purpose} | ({RECORD: json.dumps(to_json(delivery))} if delivery else {})
+            done = [Transaction(app_id=delivery.digest, version=delivery.number)] if delivery else []
+            table.create_write_transaction(
+                actions,
+                mode="append",
+                schema=table.schema(),
+                commit_properties=CommitProperties(metadata, max_commit_retries=0, app_transactions=done),
+                post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+            )
+            self._make_durable(version + 1)
+            table.update_incremental()
+            return version + 1
+
+    def delivered_after(self, version: int) -> tuple[SourceFile, ...]:
+        """The deliveries that were committed after a version, oldest first, each with the version that holds it."""
+        if self._table is None or self._table.version() <= version:
+            return ()
+        with self._explained():
+            entries = self._table.history(self._table.version() - version)
+            found = [(int(entry["version"]), entry[RECORD]) for entry in entries if entry.get(RECORD)]
+            records = ((number, json.loads(record)) for number, record in sorted(found))
+            return tuple(from_json(SourceFile, record | {"version": number}) for number, record in records)
+
+    def versions(self) -> tuple[DatasetVersion, ...]:
+        """Every commit that the log still tells of, oldest first."""
+        if self._table is None:
+            return ()
+        with self._explained():
+            entries = self._table.history()
+            return tuple(_version(entry) for entry in sorted(entries, key=lambda entry: int(entry["version"])))
+
+    def forget(self, days: float) -> int:
+        """Delete the files that no version of the last `days` needs; returns how many."""
+        if self._table is None:
+            return 0
+        with self._explained(writing=True):
+            # Only listed: left to itself it would add versions of its own.
+            unneeded = self._table.vacuum(int(24 * days), enforce_retention_duration=False)
+            lying = [path for name in unneeded if (path := self.folder / name).is_file()]
+            for path in lying:
+                path.unlink()
+        return len(lying)
+
+    def checkpoint(self) -> None:
+        """Write the state of the table in one file, so that opening it does not read the whole log."""
+        if self._table is not None:
+            with self._explained(writing=True):
+                self._table.create_checkpoint()
+
+    def _at(self, version: int) -> DeltaTable | None:
+        latest = self.version
+        if latest is None or not 0 <= version <= latest:
+            known = "there is no version yet" if latest is None else f"the versions are 0 to {latest}"
+            raise UsageError(f"there is no version {version} of the dataset", hint=known)
+        with self._explained():
+            return DeltaTable(str(self.folder), version=version)
+
+    def _create(self, part: Path) -> DeltaTable:
+        fields = pq.read_schema(part)
+        table = DeltaTable.create(
+            str(self.folder),
+            schema=DeltaSchema.from_arrow(pa.schema([field.with_nullable(True) for field in fields])),
+            configuration={
+                "delta.logRetentionDuration": self._history,
+                # What a checkpoint no longer tells of, `forget` would not find.
+                "delta.deletedFileRetentionDuration": "interval 36500 days",
+                "delta.checkpointInterval": "50",
+            },
+            commit_properties=CommitProperties(custom_metadata={PURPOSE: "made"}),
+        )
+        self._make_durable(0)
+        self.__dict__["_table"] = table
+        return table
+
+    def _make_durable(self, version: int) -> None:
+        """Wait for the disk, which deltalake does not: the ledger must never be ahead of the table."""
+        log = self.folder / LOG
+        for path in (*log.glob(f"{version:020d}.*"), *log.glob("_last_checkpoint"), log, self.folder):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _part(self, name: str) -> Part:
+        match = PART.fullmatch(name)
+        if not match:
+            raise InputOutputError("not a file that Holdfast wrote", file=str(self.folder / name), hint=HINT)
+        return Part(self.folder / name, int(match[1]), int(match[2] or match[1]))
+
+    def _added(self, path: Path, *, rows_change: bool) -> AddAction:
+        part, status = self._part(path.name), path.stat()
+        # No statistics of other columns: the least and the greatest client id are personal data in a log.
+        bounds = {DELIVERY: part.first}, {DELIVERY: part.last}
+        rows = pq.read_metadata(path).num_rows
+        stats = {"numRecords": rows} | ({"minValues": bounds[0], "maxValues": bounds[1]} if rows else {})
+        return AddAction(path.name, status.st_size, {}, _now(), rows_change, json.dumps(stats))
+
+    @contextmanager
+    def _explained(self, *, writing: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except CommitFailedError as error:
+            message = "somebody else wrote to the dataset at the same time"
+            raise CannotWrite(message, file=str(self.folder), hint="only Holdfast may write to this table") from error
+        except (DeltaError, OSError, pa.ArrowException, ValueError) as error:  # ValueError: a record is not as it was
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            kind, done = (CannotWrite, "written") if writing else (InputOutputError, "read")
+            raise kind(f"the dataset cannot be {done}: {reason}", file=str(self.folder), hint=HINT) from error
+
+
+def _version(entry: dict[str, Any]) -> DatasetVersion:
+    record = json.loads(entry[RECORD]) if entry.get(RECORD) else {}
+    return DatasetVersion(
+        version=int(entry["version"]),
+        committed=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(entry["timestamp"] / 1000)),
+        purpose=str(entry.get(PURPOSE) or entry.get("operation")),
+        delivery=record.get("number"),
+        name=record.get("name"),
+        rows=record.get("rows"),
+    )
+
+
+def _now() -> int:
+    return int(1000 * time.time())

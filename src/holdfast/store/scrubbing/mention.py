@@ -1,0 +1,199 @@
+"""What counts as a mention of a client in bytes and in text."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+from holdfast.errors import ConfigurationError
+
+BLOCK = 1 << 20
+WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+SHORT_NUMBER = 4
+"""So many digits, or fewer, are not told apart from any other number."""
+NEIGHBOURHOOD = 16
+"""Bytes before and after a place that are enough to judge it."""
+LONGEST_SPELLING = 24
+"""Bytes of one character, however it is escaped."""
+
+# How writers of JSON, CSV, HTML and XML spell a character that is special to them; nested JSON escapes twice.
+ESCAPES = r"\\{1,4}"
+NAMED = {
+    '"': rf'""|{ESCAPES}"|&quot;|',
+    "'": "&apos;|",
+    "&": "&amp;|",
+    "<": "&lt;|",
+    ">": "&gt;|",
+    "/": rf"{ESCAPES}/|",
+    "\\": r"\\{2,8}|",
+    "\n": rf"{ESCAPES}n|",
+    "\r": rf"{ESCAPES}r|",
+    "\t": rf"{ESCAPES}t|",
+}
+ESCAPE_BEFORE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|[nrtbf])\Z")
+ESCAPE_AFTER = re.compile(rb"\\{1,4}u([0-9a-fA-F]{4})")
+FIELD_BEFORE = re.compile(rb'(?:\A|[,;\t"\r\n]|\\[nrt]|<t>)\Z')
+FIELD_AFTER = re.compile(rb'\\{0,4}"|[,;\t\r\n]|\\[nrt]|</t>|\Z')
+STRING_AFTER = re.compile(rb'\\{0,4}"')
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """Whom to erase, and the names of the columns and keys under which a client id stands."""
+
+    mention: Mention
+    columns: frozenset[str]
+
+
+class Stream(Protocol):
+    """What can be read a block at a time."""
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`; none at the end."""
+
+
+class Mention:
+    r"""The mentions of one client: its exact UTF-8 bytes with no letter, digit, `_`, `-` or `.` before or after them.
+
+    A character that JSON, CSV, HTML or XML escape is also found in its escaped form, and an escape before or after
+    the id counts as the character that it stands for. An id of one to four digits is mentioned only by a whole CSV
+    field or JSON string that equals it, because every number would be a mention.
+
+    Raises ConfigurationError for an id that is empty or cannot be written in UTF-8.
+
+    >>> mention = Mention("c1")
+    >>> [mention.in_text(text) for text in ("c1,5,0", "say c1!", r"a\nc1", "c10", "c1-2", "abc1", "c1.5")]
+    [True, True, True, False, False, False, False]
+    >>> [Mention("42").in_text(text) for text in ("42,5,0", '{"client": "42"}', '{"rows": 42}', "42 rows")]
+    [True, True, False, False]
+    """
+
+    def __init__(self, client: str) -> None:
+        if not client:
+            raise ConfigurationError("an empty client id cannot be looked for")
+        try:
+            self.data = client.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError("this client id is not valid UTF-8", value=client) from None
+        self.client = client
+        self.is_short_number = self.data.isdigit() and len(self.data) <= SHORT_NUMBER
+        self.spellings = "".join(_spellings(character) for character in client)
+        """A regular expression, also in RE2's dialect, for the id in every escaped form."""
+        self.is_plain = self.spellings == re.escape(client)
+
+    def in_text(self, text: str) -> bool:
+        """True if the text mentions the client."""
+        return self.in_bytes(text.encode("utf-8", "surrogatepass"))
+
+    def in_bytes(self, data: bytes) -> bool:
+        """True if the bytes mention the client."""
+        return any(self._stands_alone(data, start, end) for start, end in self.places(data))
+
+    def in_stream(self, stream: Stream, *, json: bool = False) -> bool:
+        """True if the stream mentions the client; read in blocks. In `json` only whole strings are short numbers."""
+        judge = self._is_a_string if json and self.is_short_number else self._stands_alone
+        return any(self._judged(stream, judge))
+
+    def occurs_in(self, data: bytes) -> bool:
+        """True if the id's characters occur in the bytes, whatever stands before and after them."""
+        return any(True for _ in self.places(data))
+
+    def occurs(self, stream: Stream) -> bool:
+        """True if they occur in the stream."""
+        return any(self._judged(stream, lambda *_: True))
+
+    def count(self, stream: Stream) -> int:
+        """How often they do."""
+        return sum(1 for _ in self._judged(stream, lambda *_: True))
+
+    def places(self, data: bytes, begin: int = 0) -> Iterator[tuple[int, int]]:
+        """Start and end of every occurrence from `begin` on, whatever its neighbours; they may overlap."""
+        while True:
+            if self.is_plain:
+                start = data.find(self.data, begin)
+                end = start + len(self.data)
+            else:
+                match = self._pattern.search(data, begin)
+                start, end = match.span() if match else (-1, -1)
+            if start < 0:
+                return
+            yield start, end
+            begin = start + 1
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[bytes]:
+        return re.compile(self.spellings.encode())
+
+    def _judged(self, stream: Stream, judge: Callable[[bytes, int, int], bool]) -> Iterator[bool]:
+        """The judgement on every place, each made once, when enough of what follows it has been read."""
+        longest = LONGEST_SPELLING * len(self.client)
+        data, offset, begin = b"", 0, 0  # `offset` of data in the stream, and where in the stream to go on
+        while True:
+            block = stream.read(BLOCK)
+            data += block
+            for start, end in self.places(data, begin - offset):
+                if block and end + NEIGHBOURHOOD > len(data):
+                    break
+                yield judge(data, start, end)
+                begin = offset + start + 1
+            if not block:
+                return
+            begin = max(begin, offset + len(data) - longest - NEIGHBOURHOOD)
+            kept = max(0, begin - NEIGHBOURHOOD - offset)
+            data, offset = data[kept:], offset + kept
+
+    def _stands_alone(self, data: bytes, start: int, end: int) -> bool:
+        if self.is_short_number:
+            return bool(FIELD_BEFORE.search(data, max(0, start - 3), start) and FIELD_AFTER.match(data, end))
+        return not _word_before(data, start) and not _word_after(data, end)
+
+    @staticmethod
+    def _is_a_string(data: bytes, start: int, end: int) -> bool:
+        return data[start - 1 : start] == b'"' and bool(STRING_AFTER.match(data, end))
+
+
+def _spellings(character: str) -> str:
+    if character.isascii() and character.isprintable() and character not in NAMED:
+        return re.escape(character)
+    units = character.encode("utf-16-be").hex()
+    escaped = "".join(rf"{ESCAPES}u(?i:{units[i : i + 4]})" for i in range(0, len(units), 4))
+    entities = f"&#0{{0,4}}{ord(character)};|&#[xX]0{{0,4}}(?i:{ord(character):x});"
+    return f"(?:{NAMED.get(character, '')}{escaped}|{entities}|{re.escape(character)})"
+
+
+def _word_before(data: bytes, start: int) -> bool:
+    if start == 0:
+        return False
+    if data[start - 1] >= 0x80:
+        tail = data[max(0, start - 4) : start]
+        return any(_is_word(tail[-width:]) for width in range(2, 5))
+    escape = ESCAPE_BEFORE.search(data, max(0, start - 6), start)
+    if escape:
+        return escape[1] is not None and _is_word(_unit(escape[1]))
+    return data[start - 1] in WORD
+
+
+def _word_after(data: bytes, end: int) -> bool:
+    if end == len(data):
+        return False
+    if data[end] >= 0x80:
+        return any(_is_word(data[end : end + width]) for width in range(2, 5))
+    escape = ESCAPE_AFTER.match(data, end)
+    return _is_word(_unit(escape[1])) if escape else data[end] in WORD
+
+
+def _unit(hexadecimal: bytes) -> bytes:
+    return chr(int(hexadecimal, 16)).encode("utf-8", "surrogatepass")
+
+
+def _is_word(data: bytes) -> bool:
+    """True if the bytes are one character of a word; a combining mark belongs to its letter."""
+    try:
+        character = data.decode()
+    except UnicodeDecodeError:
+        return False
+    return len(character) == 1 and (character in "_-." or unicodedata.category(character)[0] in "LMN")
