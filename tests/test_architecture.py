@@ -51,7 +51,7 @@ OWNERS = {
     "matplotlib": {"render.plots", "render.svg"},
     "packaging": {"sources.packages"},
     "pandas": {"risk.linear"},
-    "rich": {"render.text", "render.contract", "render.summary", "invocation"},
+    "rich": {"render.terminal", "render.contract", "render.summary", "invocation"},
     "sklearn": {"risk.linear"},
     "sqlalchemy": {
         "sources.database",

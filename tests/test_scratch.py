@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.dataset import table_of
+from holdfast.intake.upkeep import compact
 from holdfast.scratch import scratch_copy
-from holdfast.session import reading
+from holdfast.session import begin, reading
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.training import train
 from holdfast.store.files import digest_of_file
@@ -46,6 +48,23 @@ def test_work_in_a_copy_changes_nothing_outside(
     assert files_of(ingested) == before
     with reading(ingested) as (ledger, _):
         assert len(ledger.deliveries(ingested.source, ingested.schema.digest)) == 2
+
+
+def test_the_log_of_the_copied_dataset_grows_without_touching_the_original(
+    ingested: Workspace, deliver: Callable[..., Path], clients: Callable[..., list[str]]
+) -> None:
+    table_of(ingested).checkpoint()
+    deliver(ingested.input_folder, "new.csv", clients(50, 8))
+    before = files_of(ingested)
+    with scratch_copy(ingested, with_history=True) as copy:
+        ingest(copy)
+        table_of(copy).checkpoint()
+        with begin(copy, "test") as session:
+            assert compact(session, table_of(copy)) == 3
+        table_of(copy).checkpoint()
+        assert table_of(copy).version == 4
+    assert files_of(ingested) == before
+    assert table_of(ingested).version == 2
 
 
 def test_a_copy_reads_the_same_data_and_production_and_writes_elsewhere(company: Workspace) -> None:

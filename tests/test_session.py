@@ -9,9 +9,17 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import Busy, CannotWrite, HoldfastError, InputOutputError, NoUsableData
-from holdfast.records import Metric
-from holdfast.session import Session, begin, reading, utc_now
+from holdfast.errors import (
+    Busy,
+    CannotWrite,
+    HoldfastError,
+    InputOutputError,
+    NotPermitted,
+    NoUsableData,
+    SourceUnreachable,
+)
+from holdfast.records import Dataset, IngestRecord, Metric
+from holdfast.session import Session, begin, exit_status_of, reading, utc_now
 from holdfast.store.ledger import Ledger
 from holdfast.workspace import Workspace
 
@@ -129,15 +137,15 @@ def test_looking_at_an_untouched_workspace_makes_nothing_in_it(company: Workspac
 
 def test_what_killed_commands_left_is_removed(company: Workspace) -> None:
     left = [
-        company.state_folder / "scratch-x" / "output" / "deliveries" / "000001.parquet",
+        company.state_folder / "scratch-x" / "output" / "dataset" / "practicedata-0" / "000001-abc.parquet",
         company.state_folder / "spill-x" / "duckdb_temp_storage.tmp",
-        company.output_folder / "deliveries" / ".000001-abc.parquet.tmp",
-        company.output_folder / "quarantine" / ".000001-abc.parquet.tmp",
+        company.output_folder / "dataset" / "practicedata-0" / ".000001-abc.parquet.tmp",
+        company.output_folder / "quarantine" / ".000001.parquet.tmp",
     ]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("left")
-    kept = company.output_folder / "deliveries" / "000001-abc.parquet"
+    kept = company.output_folder / "dataset" / "practicedata-0" / "000001-abc.parquet"
     kept.write_text("kept")
     attempt(company)
     assert not any(path.exists() for path in left)
@@ -159,6 +167,40 @@ def test_a_state_folder_that_is_a_file_is_a_known_error(company: Workspace) -> N
     with pytest.raises(HoldfastError) as caught:
         attempt(company)
     assert caught.value.exit_status in {73, 74}
+
+
+def ingestion(**counted: Any) -> IngestRecord:
+    nothing = Dataset(source="x", digest="0", version=None, rows=0, exited=0, unlabelled=0, files=())
+    numbers = dict.fromkeys(("known", "rows", "accepted", "duplicate", "quarantined", "erased", "refused"), 0)
+    lists: dict[str, Any] = dict.fromkeys(("files", "rejected", "deferred", "unreachable", "notices"), ())
+    return IngestRecord(dataset=nothing, seconds=0.0, **(numbers | lists | counted))
+
+
+UNREACHABLE = SourceUnreachable("the database does not answer").record()
+NOT_PERMITTED = NotPermitted("the view may not be read").record()
+
+
+@pytest.mark.parametrize(
+    ("record", "status"),
+    [
+        (ingestion(rows=5, accepted=5), 0),
+        (ingestion(rows=5, duplicate=5, erased=0, deferred=("a.csv: left for the next time",)), 0),
+        (ingestion(rows=5, accepted=4, quarantined=1), 3),
+        (ingestion(refused=1), 3),
+        (ingestion(unreachable=(UNREACHABLE,)), 69),
+        (ingestion(refused=1, quarantined=1, unreachable=(NOT_PERMITTED, UNREACHABLE)), 77),
+        (None, 0),
+        ({"rows": 1}, 0),
+    ],
+)
+def test_the_exit_status_says_what_became_of_the_data(record: object, status: int) -> None:
+    assert exit_status_of(record) == status
+
+
+def test_a_result_with_quarantined_rows_is_recorded_with_its_exit_status(company: Workspace) -> None:
+    with begin(company, "ingest") as session:
+        session.result = ingestion(rows=1, quarantined=1)
+    assert runs_of(company)[0]["exit_status"] == 3
 
 
 def test_the_time_of_every_record_is_utc_to_the_second() -> None:

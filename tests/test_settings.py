@@ -9,6 +9,9 @@ import pytest
 from holdfast.errors import ConfigurationError
 from holdfast.settings import SETTINGS, check_settings
 
+AS_WRITTEN: dict[str, object] = {"limits": {}}
+"""How config.json says a default that is no JSON itself."""
+
 PATHS = {setting.name: f"folder{n}" for n, setting in enumerate(SETTINGS) if setting.required}
 
 
@@ -35,7 +38,7 @@ def test_the_briefs_five_keys_are_a_complete_configuration() -> None:
 def test_every_default_keeps_its_own_rule() -> None:
     for setting in SETTINGS:
         if setting.default is not None:
-            assert setting.check(setting.default) == setting.default
+            assert setting.check(AS_WRITTEN.get(setting.name, setting.default)) == setting.default
 
 
 def test_every_setting_has_one_name_and_a_sentence_of_help() -> None:
@@ -77,6 +80,10 @@ def test_settings_are_an_object(data: object) -> None:
         *[("capacity", value) for value in (0, -1, 10**7, "ten", False)],
         *[("holdout", value) for value in (-0.1, 0.51, "0.2", float("nan"), True, 10**400)],
         *[("promotion", value) for value in ("RAW", "auto", None, 1, ["raw"])],
+        *[("conflicts", value) for value in ("Latest", "newest", None, 1, True, ["keep"])],
+        *[("settle_seconds", value) for value in (-0.1, 86_401, "1", True, None, float("nan"))],
+        *[("unfinished_seconds", value) for value in (-1, 10**6, "60", False)],
+        *[("history_days", value) for value in (-1, 36_501, 1.5, "7", True)],
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_by_its_key(name: str, wrong: object) -> None:
@@ -90,7 +97,12 @@ def test_a_value_of_the_wrong_kind_is_refused_by_its_key(name: str, wrong: objec
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("port", 1), ("port", 65535), ("capacity", 1), ("holdout", 0), ("holdout", 0.5), ("promotion", "raw")],
+    [
+        *[("port", 1), ("port", 65535), ("capacity", 1), ("holdout", 0), ("holdout", 0.5), ("promotion", "raw")],
+        *[("conflicts", "latest"), ("conflicts", "quarantine"), ("conflicts", "keep")],
+        *[("settle_seconds", 0), ("settle_seconds", 86_400), ("unfinished_seconds", 0), ("unfinished_seconds", 0.5)],
+        *[("history_days", 0), ("history_days", 36_500)],
+    ],
 )
 def test_the_ends_of_a_range_are_in_it(name: str, value: object) -> None:
     assert check_settings(PATHS | {name: value}, "config.json")[name] == value
@@ -103,3 +115,10 @@ def test_a_long_value_is_shown_short() -> None:
 def test_a_fault_inside_the_schema_names_the_file_and_the_column() -> None:
     error = refusal(schema={"target": "left", "features": {"visits": {"type": "integr"}}})
     assert (error.file, error.column, error.hint) == ("config.json", "visits", "did you mean 'integer'?")
+
+
+def test_faults_inside_limits_and_sources_name_the_file_and_the_nearest_key() -> None:
+    error = refusal(limits={"cell": 5})
+    assert (error.file, error.column, error.hint) == ("config.json", "cell", "did you mean 'cells'?")
+    error = refusal(sources=[{"name": "branches", "folder": "b", "sheets": "x"}])
+    assert (error.file, error.column, error.hint) == ("config.json", "sheets", "did you mean 'sheet'?")

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError, HoldfastError, InputOutputError, NotPermitted, excerpt
+from holdfast.limits import Limits
 from holdfast.schema import BRIEF_SCHEMA
-from holdfast.workspace import Workspace, current_user, folder_of, resolve_folder
+from holdfast.workspace import Workspace, current_user, folder_of, resolve_folder, secret
 
 FIVE = {
     "input_folder_path": "practicedata",
@@ -161,6 +162,74 @@ def test_a_folder_that_cannot_exist_is_refused_with_advice(tmp_path: Path, name:
     with pytest.raises(ConfigurationError) as caught:
         opened.existing(opened.input_folder, "input_folder_path")
     assert caught.value.hint == "create it, or correct 'input_folder_path' in config.json"
+
+
+# ---- sources
+
+
+def test_sources_add_folders_to_those_that_data_may_lie_in(tmp_path: Path) -> None:
+    sources = [
+        {"name": "branches", "folder": "/branchdata/"},
+        {"name": "crm", "database": "sqlite:///crm.db", "table": "clients"},
+        {"name": "elsewhere", "folder": "file:///srv/exports"},
+    ]
+    opened = workspace(tmp_path, sources=sources)
+    assert opened.source_folders == (tmp_path / "branchdata", Path("/srv/exports"))
+    assert [source.name for source in opened.databases] == ["crm"]
+    assert set(opened.source_folders) <= set(opened.data_folders)
+
+
+@pytest.mark.parametrize("folder", ["../branches", "s3://bucket/branches", "/tmp"])
+def test_the_folder_of_a_source_is_one_that_can_be_meant(tmp_path: Path, folder: str) -> None:
+    assert refusal(tmp_path, {"sources": [{"name": "branches", "folder": folder}]}).column == "branches"
+
+
+@pytest.mark.parametrize("key", ["output_folder_path", "output_model_path", "prod_deployment_path"])
+@pytest.mark.parametrize("name", ["branches", "input_folder_path"])
+def test_a_source_is_no_folder_that_is_written_to(tmp_path: Path, key: str, name: str) -> None:
+    error = refusal(tmp_path, {"sources": [{"name": name, "folder": FIVE[key]}]})
+    assert error.message.endswith(f"are the same folder: {tmp_path / FIVE[key]}")
+
+
+def test_a_source_does_not_have_the_name_of_the_input_folder(tmp_path: Path) -> None:
+    error = refusal(tmp_path, {"sources": [{"name": "practicedata", "folder": "branches"}]})
+    assert error.message == "the source 'practicedata' has the name of the input folder"
+
+
+BRIEF_TABLE = {"client": "corporation", "target": "exited", "features": {"employees": {}}}
+CRM = {"name": "crm", "database": "sqlite:///crm.db", "table": "clients"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ({}, "keep"),
+        ({"sources": [{"name": "branches", "folder": "branches"}]}, "keep"),
+        ({"sources": [CRM]}, "latest"),
+        ({"schema": BRIEF_TABLE | {"time": "month"}}, "latest"),
+        ({"schema": BRIEF_TABLE}, "keep"),
+        ({"conflicts": "quarantine"}, "quarantine"),
+        ({"sources": [CRM], "conflicts": "keep"}, "keep"),
+    ],
+)
+def test_the_usual_rule_for_conflicts_depends_on_what_rows_are_told_apart_by(
+    tmp_path: Path, settings: dict[str, Any], rule: str
+) -> None:
+    assert workspace(tmp_path, **settings).conflicts == rule
+
+
+def test_how_long_files_are_waited_for_and_what_they_may_be_is_set(tmp_path: Path) -> None:
+    opened = workspace(tmp_path, settle_seconds=0, unfinished_seconds=5, history_days=7, limits={"columns": 9})
+    assert (opened.settle_seconds, opened.unfinished_seconds, opened.history_days) == (0, 5, 7)
+    assert opened.limits == Limits(columns=9)
+
+
+def test_a_secret_comes_from_the_environment_and_is_missed_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CRM_PASSWORD", "hush")
+    assert secret("CRM_PASSWORD") == "hush"
+    monkeypatch.setenv("CRM_PASSWORD", "")
+    with pytest.raises(ConfigurationError, match="the environment variable CRM_PASSWORD is not set"):
+        secret("CRM_PASSWORD")
 
 
 @pytest.fixture

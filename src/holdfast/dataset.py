@@ -154,6 +154,8 @@ def write_out(session: Session) -> bool:
     digest = dataset_digest(workspace, files, len(session.ledger.tombstones()))
     text = record.read_text("utf-8", "replace") if record.is_file() else ""
     whole = final_data.is_file() and final_data_in(text) == digest_of_file(final_data)
+    if files and session.ledger.dataset(digest) is None:
+        remember(session, describe(workspace, session.ledger, session.engine, files), files)
     if not files or (whole and dataset_in(text) == digest):
         return False
     session.progress(f"writing {FINAL_DATA}", 0, None)

@@ -46,6 +46,8 @@ def _copy_history(workspace: Workspace, copy: Workspace) -> None:
             closing(sqlite3.connect(copy.ledger_file)) as twin,
         ):
             original.backup(twin)
+    if workspace.erasure_key_file.is_file():
+        shutil.copy2(workspace.erasure_key_file, copy.erasure_key_file)
     for name in ("dataset", "quarantine"):
         if (workspace.output_folder / name).is_dir():
             shutil.copytree(workspace.output_folder / name, copy.output_folder / name, copy_function=_linked)

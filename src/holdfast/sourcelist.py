@@ -10,6 +10,7 @@ from typing import Any
 from holdfast.errors import ConfigurationError, nearest
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+PASSWORD_IN_URL = re.compile(r"^[^:]*://[^:/@]*:[^@]+@|[?&](password|passwd|pwd)=", re.IGNORECASE)
 FOLDER_KEYS = ("name", "folder", "columns", "sheet")
 DATABASE_KEYS = (
     "name",
@@ -109,7 +110,7 @@ def _database(name: str, entry: Mapping[str, Any]) -> DatabaseSource:
         if (texts[one] is None) == (texts[other] is None):
             hint = "a source is a 'folder', or a 'database' with a 'table' or a 'query'"
             raise ConfigurationError(f"source '{name}' needs either '{one}' or '{other}'", column=one, hint=hint)
-    if re.match(r"[a-z0-9+]+://[^/@]*:[^/@]+@", texts["database"] or ""):
+    if PASSWORD_IN_URL.search(texts["database"] or ""):
         hint = "take it out of the URL, set an environment variable, and name that in 'password_from'"
         raise ConfigurationError(f"source '{name}': a password does not belong in config.json", column=name, hint=hint)
     return DatabaseSource(

@@ -60,22 +60,19 @@ class Workspace:
         config = root / CONFIG_NAME
         settings = check_settings(_read_config(config), str(config))
 
-        def folder(key: str) -> Path:
-            return resolve_folder(root, settings[key], key, str(config))
-
-        folders = {key: folder(key) for key in FOLDER_KEYS}
+        folders = {key: resolve_folder(root, settings[key], key, str(config)) for key in FOLDER_KEYS}
         for source in settings["sources"]:
             if isinstance(source, FolderSource):
-                folders[source.name] = resolve_folder(root, source.folder, source.name, str(config))
+                folders[f"sources: {source.name}"] = resolve_folder(root, source.folder, source.name, str(config))
         _refuse_shared_folders(folders, str(config))
         schema = BRIEF_SCHEMA if settings["schema"] is None else schema_from_json(settings["schema"])
-        return cls(
+        workspace = cls(
             root=root,
-            input_folder=folder("input_folder_path"),
-            output_folder=folder("output_folder_path"),
-            test_folder=folder("test_data_path"),
-            model_folder=folder("output_model_path"),
-            deployment_folder=folder("prod_deployment_path"),
+            input_folder=folders["input_folder_path"],
+            output_folder=folders["output_folder_path"],
+            test_folder=folders["test_data_path"],
+            model_folder=folders["output_model_path"],
+            deployment_folder=folders["prod_deployment_path"],
             state_folder=root / ".holdfast",
             promotion=settings["promotion"],
             capacity=settings["capacity"],
@@ -89,6 +86,8 @@ class Workspace:
             history_days=settings["history_days"],
             limits=settings["limits"],
         )
+        _refuse_name_of_input_folder(workspace, str(config))
+        return workspace
 
     @property
     def ledger_file(self) -> Path:
@@ -196,6 +195,13 @@ def _refuse_shared_folders(folders: dict[str, Path], config: str) -> None:
         if folder == twin and {key, other} & {"output_folder_path", "output_model_path", "prod_deployment_path"}:
             message = f"'{key}' and '{other}' are the same folder: {folder}"
             raise ConfigurationError(message, file=config, column=other, hint="give each of them a folder of its own")
+
+
+def _refuse_name_of_input_folder(workspace: Workspace, config: str) -> None:
+    """Deliveries are known by the source or folder that they came from: no two may have one name."""
+    if any(source.name == workspace.source for source in workspace.sources):
+        message = f"the source '{workspace.source}' has the name of the input folder"
+        raise ConfigurationError(message, file=config, column="sources", hint="give it another name")
 
 
 def _is_folder(path: Path) -> bool:

@@ -66,11 +66,11 @@ def long_table(rows: int) -> Table:
     return Table(("row", "text"), [(f"row{number}", "x") for number in range(rows)], most=5)
 
 
-@pytest.mark.parametrize("width", [8, 80])
+@pytest.mark.parametrize("width", [12, 80])
 def test_of_many_rows_the_first_and_last_are_shown_and_the_others_counted(width: int) -> None:
     text = "\n".join(shown(long_table(100), width))
     assert re.findall(r"row\d+", text) == ["row0", "row1", "row2", "row98", "row99"]
-    assert "⋮ 95 more" in text or "⋮ 95\nmore" in text
+    assert "⋮ 95 more" in text
 
 
 def test_of_few_rows_none_is_left_out() -> None:

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import typing
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import pytest
 
-from holdfast.records import Assessment, ClientRisk, Dataset, IngestRecord, SourceFile
-from holdfast.render.text import print_record
+from holdfast.frontdoor import COMMANDS
+from holdfast.records import (
+    Assessment,
+    ClientRisk,
+    Dataset,
+    Decision,
+    IngestRecord,
+    Observation,
+    RunRecord,
+    SourceFile,
+    Status,
+)
+from holdfast.render.text import RENDERERS, print_record
 
 FEATURES = tuple(f"a_rather_long_feature_name_{number}" for number in range(8))
 
@@ -31,6 +49,9 @@ def assessment(*clients: ClientRisk) -> Assessment:
         notices=(),
         seconds=0.1,
     )
+
+
+# ---- the list
 
 
 @pytest.mark.parametrize("columns", ["40", "80", "200"])
@@ -68,24 +89,141 @@ def test_no_line_ends_in_blanks(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(line == line.rstrip() for line in capsys.readouterr().out.splitlines())
 
 
-def test_a_refused_file_is_shown_with_its_line_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    error = {"message": "an open quote", "row": 7, "hint": "close it"}
-    refused = SourceFile(
-        number=1, name="x.csv", folder="sourcedata", digest="0", size=1, received="now", status="refused", error=error
+# ---- every record
+
+
+def printed_by(module: str) -> Iterator[type]:
+    """The types of the records that the commands of a module print: what the functions return that they show."""
+    code = importlib.import_module(module)
+    for function in ast.walk(ast.parse(Path(code.__file__ or "").read_text())):
+        if isinstance(function, ast.FunctionDef):
+            called = dict(imported_in(function))
+            for call in ast.walk(function):
+                if isinstance(call, ast.Call) and ast.unparse(call.func) == "invocation.show":
+                    for shown in alternatives(call.args[0]):
+                        step = eval(ast.unparse(shown.func), vars(code) | called)
+                        yield typing.get_type_hints(step)["return"]
+
+
+def imported_in(function: ast.FunctionDef) -> Iterator[tuple[str, Any]]:
+    for node in ast.walk(function):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                module = importlib.import_module(node.module)
+                found = getattr(module, alias.name, None) or importlib.import_module(f"{node.module}.{alias.name}")
+                yield alias.name, found
+
+
+def alternatives(shown: ast.expr) -> list[ast.Call]:
+    """The calls that an expression is one of."""
+    if isinstance(shown, ast.IfExp):
+        return alternatives(shown.body) + alternatives(shown.orelse)
+    assert isinstance(shown, ast.Call), ast.unparse(shown)
+    return [shown]
+
+
+MODULES = sorted({place.split(":")[0] for place in COMMANDS.values()})
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("holdfast.cli.")])
+def test_every_record_that_a_command_prints_can_be_shown(module: str) -> None:
+    records = set(printed_by(module))
+    assert records
+    assert records <= RENDERERS.keys() | {Assessment}
+
+
+# ---- the full process and the status
+
+
+def decision() -> Decision:
+    seen = Observation(
+        source="sourcedata",
+        new_files=(),
+        refused_files=(),
+        dataset_digest="d",
+        dataset_rows=0,
+        release=None,
+        release_learned_from=None,
+        deployed_f1=None,
+        unseen_rows=0,
+        unseen_exited=0,
+        unseen_f1=None,
+        unusable=None,
+        decided_before=True,
+        unfinished=False,
     )
-    data = Dataset(source="sourcedata", digest="d", rows=0, exited=0, unlabelled=0, files=())
-    record = IngestRecord(
-        dataset=data,
-        files=(refused,),
-        known=0,
-        rows=0,
-        accepted=0,
-        duplicate=0,
-        quarantined=0,
-        refused=1,
-        rejected=(),
-        notices=(),
-        seconds=0.1,
+    return Decision(action="nothing", policy="raw", reasons=("this data was decided on before",), observation=seen)
+
+
+def run(taken: IngestRecord | None, *, dry_run: bool = False) -> RunRecord:
+    done: dict[str, Any] = dict.fromkeys(["train", "score", "release", "diagnosis", "report", "call"])
+    return RunRecord(dry_run=dry_run, decision=decision(), ingest=taken, notices=(), seconds=0.1, **done)
+
+
+def delivery(number: int, folder: str = "sourcedata") -> SourceFile:
+    return SourceFile(
+        number=number, name="a.csv", folder=folder, digest="d", size=9, received="now", status="accepted", rows=7
     )
-    print_record(record)
-    assert "refused: x.csv line 7: an open quote. Hint: close it" in capsys.readouterr().out
+
+
+DATASET = Dataset(source="sourcedata", digest="d", version=3, rows=1000, exited=2, unlabelled=0, files=("a.csv",) * 5)
+
+
+def taken(*files: SourceFile, **changed: Any) -> IngestRecord:
+    counts = dict.fromkeys(["known", "rows", "accepted", "duplicate", "quarantined", "erased", "refused"], 0)
+    lists: dict[str, Any] = dict.fromkeys(["rejected", "deferred", "unreachable", "notices"], ())
+    return IngestRecord(dataset=DATASET, files=files, seconds=0.1, **(counts | lists | changed))
+
+
+UNREACHABLE = {"file": "crm", "message": "the database does not answer", "hint": "check that it runs"}
+
+
+def test_a_run_with_nothing_new_says_so_in_two_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(run(taken()))
+    assert capsys.readouterr().out == "decision: nothing\n  - this data was decided on before\n"
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_run_with_nothing_new_still_names_the_source_that_did_not_answer(
+    dry_run: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_record(run(taken(unreachable=(UNREACHABLE,)), dry_run=dry_run))
+    assert "not read: crm: the database does not answer" in capsys.readouterr().out
+
+
+def test_a_run_shows_what_it_took_in(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(run(taken(delivery(1))))
+    assert "sourcedata: 1 new file, 0 known already" in capsys.readouterr().out
+
+
+def test_a_rehearsal_does_not_show_deliveries_as_taken_in(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(run(taken(delivery(1)), dry_run=True))
+    assert "new file" not in capsys.readouterr().out
+
+
+def status(*deliveries: SourceFile) -> Status:
+    nothing: dict[str, Any] = dict.fromkeys(["release", "scorecard", "decision", "assessed"])
+    return Status(
+        workspace="/srv/acme",
+        source="sourcedata",
+        dataset=DATASET,
+        waiting_files=(),
+        deliveries=deliveries,
+        runs=(),
+        next=("holdfast run trains the first model",),
+        **nothing,
+    )
+
+
+def test_the_status_says_how_large_the_dataset_is_and_what_it_is_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    print_record(status(delivery(1)))
+    assert "dataset: 1,000 rows, 2 exited, version 3, from 5 deliveries" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("folders", "named"), [(("sourcedata",) * 2, False), (("sourcedata", "crm"), True)])
+def test_the_status_names_the_sources_of_deliveries_when_there_are_several(
+    folders: tuple[str, ...], named: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_record(status(*(delivery(number, folder) for number, folder in enumerate(folders, 1))))
+    heading = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("delivery"))
+    assert ("source" in heading) is named

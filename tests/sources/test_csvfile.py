@@ -379,7 +379,11 @@ def test_a_wrong_value_is_quarantined_with_its_column_and_rule(row: str, column:
 @pytest.mark.parametrize("label", ["yes", "0.7", "2", "10", "1.5", "TRUE", "٣"])
 def test_a_row_with_a_label_that_is_none_keeps_its_place_without_it_and_is_told(label: str) -> None:
     reading = read(HEADER + f"before,1,2,3,0\nacme,1,2,3,{label}\nafter,1,2,3,1\n")
-    assert [(row["corporation"], row["exited"]) for row in reading.rows] == [("before", 0), ("acme", None), ("after", 1)]
+    assert [(row["corporation"], row["exited"]) for row in reading.rows] == [
+        ("before", 0),
+        ("acme", None),
+        ("after", 1),
+    ]
     assert [(row.line, row.column, row.rule) for row in reading.unlabelled] == [(3, "exited", "not 0 or 1")]
     assert reading.unlabelled[0].text == f"acme,1,2,3,{label}"
     assert (reading.rejected, reading.counted) == ([], 3)

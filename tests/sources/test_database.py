@@ -362,7 +362,7 @@ def test_without_an_overlap_rows_of_the_last_watermark_are_read_again(database: 
 
 
 def test_a_time_with_a_zone_is_written_in_utc(postgresql: Database) -> None:
-    postgresql.run("ALTER DATABASE " + postgresql.url.split("/")[-1].split("?")[0] + " SET TimeZone = 'Asia/Tokyo'")
+    postgresql.run("ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'")
     result = read(changing(postgresql, "timestamptz", ["2026-01-31 12:00:00.000001-05"]).address, SINCE)
     assert result.of.watermark == "2026-01-31T17:00:00.000001+00:00"
     assert read(postgresql.address, SINCE, result.of.watermark).clients == ["0"]

@@ -66,8 +66,7 @@ def test_every_missing_column_is_named_and_every_nearest_name_suggested() -> Non
     assert error.message.startswith("no columns 'corporation', 'lastyear_activity', 'number_of_employees'. Found: ")
     assert error.column == "corporation"
     assert error.hint == (
-        "did you mean 'Corporation'? Rename 'Corporation' to 'corporation', "
-        "'last year activity' to 'lastyear_activity'"
+        "did you mean 'Corporation'? Rename 'Corporation' to 'corporation', 'last year activity' to 'lastyear_activity'"
     )
 
 

@@ -17,8 +17,9 @@ from holdfast.sources.opening import open_delivery
 from holdfast.sources.parsed import LINE, Reading
 
 NAMES = list(BRIEF_SCHEMA.names)
-ROWS = [["acme", 1, 2, 3, 0], ["beta", 4, 5, 6, 1]]
-CSV = "".join(",".join(map(str, row)) + "\n" for row in [NAMES, *ROWS]).encode()
+ROWS: list[list[object]] = [["acme", 1, 2, 3, 0], ["beta", 4, 5, 6, 1]]
+TABLE: list[list[object]] = [[*NAMES], *ROWS]
+CSV = "".join(",".join(map(str, row)) + "\n" for row in TABLE).encode()
 
 
 def parquet() -> bytes:
@@ -30,7 +31,7 @@ def parquet() -> bytes:
 
 def excel() -> bytes:
     book, stream = Workbook(), io.BytesIO()
-    for row in [NAMES, *ROWS]:
+    for row in TABLE:
         book.active.append(row)
     book.save(stream)
     return stream.getvalue()

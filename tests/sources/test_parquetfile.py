@@ -209,6 +209,14 @@ def test_a_file_without_rows_gives_one_empty_batch() -> None:
         assert (batch.rows.num_rows, batch.rejected) == (0, ())
 
 
+def test_a_row_group_without_rows_does_not_end_the_file() -> None:
+    stream, table = io.BytesIO(), pa.table(brief())
+    with pq.ParquetWriter(stream, table.schema) as writer:
+        for rows in (table, table.slice(0, 0), table):
+            writer.write_table(rows)
+    assert read(opened(stream.getvalue())).lines == [1, 2, 3, 4, 5, 6]
+
+
 def test_batches_stay_small_however_large_the_row_groups_are() -> None:
     rows = 3 * BATCH_ROWS + 1
     constant = {name: pa.array([7], pa.int8()).take(pa.array([0] * rows)) for name in BRIEF_SCHEMA.names}

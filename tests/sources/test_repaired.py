@@ -48,7 +48,7 @@ def test_rows_that_break_it_are_kept_back_with_their_rule() -> None:
 
 def test_a_row_that_is_still_too_long_is_kept_back() -> None:
     rows = repaired((2, "x" * 70_000 + ",1,2,3,0"), (3, "acme,1,2,3,0"))
-    (batch,) = batches(rows)
+    assert [batch.rows.num_rows for batch in rows] == [1]
     assert rows.taken == [3]
     assert [(row.line, row.column, row.rule) for row in rows.refused] == [
         (2, "corporation", "longer than 65,536 characters")
@@ -102,9 +102,7 @@ def test_the_digest_tells_origin_lines_and_texts() -> None:
     assert repaired((2, "a")).digest == digests[0]
 
 
-FIELDS = st.lists(
-    st.text(st.characters(blacklist_categories=["Cs"]), max_size=8), min_size=1, max_size=6
-)
+FIELDS = st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=8), min_size=1, max_size=6)
 
 
 @given(FIELDS)

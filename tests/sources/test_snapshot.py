@@ -28,7 +28,7 @@ from holdfast.sources.database import DatabaseAddress, DatabaseRead, ReadingInte
 if TYPE_CHECKING:
     from tests.sources.conftest import Database, Proxy
 
-TABLE = "corporation varchar(40), lastmonth_activity int, lastyear_activity int, number_of_employees int, exited int"
+TABLE = "corporation varchar(600), lastmonth_activity int, lastyear_activity int, number_of_employees int, exited int"
 CRM = DatabaseSource(name="crm", table="clients")
 CANARY = "c4nary/üñ bird"
 ROWS = 3_000
@@ -56,10 +56,10 @@ def no_thread_is_left() -> Iterator[None]:
 
 @pytest.fixture
 def filled(database: Database) -> Database:
-    """Three thousand clients."""
+    """Three thousand clients, whose names alone are more than a network keeps on its way."""
     database.run(f"CREATE TABLE clients ({TABLE})")
     names = ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited")
-    database.insert("clients", [dict(zip(names, (f"client {n}", 1, 2, 3, 0), strict=True)) for n in range(ROWS)])
+    database.insert("clients", [dict(zip(names, (f"client {n:0>500}", 1, 2, 3, 0), strict=True)) for n in range(ROWS)])
     return database
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_stays_locked_is_given_up(sqlite: Database) -> None:
 
 def test_a_locked_table_is_read_when_the_lock_is_gone(postgresql: Database) -> None:
     postgresql.run(f"CREATE TABLE clients ({TABLE})", "INSERT INTO clients VALUES ('acme', 1, 2, 3, 0)")
-    postgresql.run(f"ALTER DATABASE {sa.make_url(postgresql.url).database} SET lock_timeout = '100ms'")
+    postgresql.run("ALTER DATABASE postgres SET lock_timeout = '100ms'")
     with postgresql.engine().connect() as writer:
         writer.exec_driver_sql("LOCK TABLE clients IN ACCESS EXCLUSIVE MODE")
         assert isinstance(failure(postgresql.address), ReadingInterrupted)

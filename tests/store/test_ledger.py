@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -13,14 +14,26 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import op
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError
-from holdfast.records import Confusion, Decision, Metric, Observation, Release, Scorecard, SourceFile
+from holdfast.records import (
+    Assessment,
+    ClientRisk,
+    Confusion,
+    Decision,
+    Metric,
+    Observation,
+    Release,
+    Scorecard,
+    SourceFile,
+    TrainRecord,
+    to_json,
+)
 from holdfast.store.ledger import Ledger
 from holdfast.store.migrations import HEAD
 from holdfast.store.tables import metadata
@@ -124,6 +137,124 @@ def test_a_migration_that_is_killed_leaves_nothing_and_the_next_one_works(
     assert tables_in(file) >= set(metadata.tables)
 
 
+# ---- a ledger of the first version
+
+FIRST_DELIVERY = {
+    "number": 1,
+    "name": "ä.csv",
+    "folder": SOURCE,
+    "digest": "a",
+    "size": 7,
+    "received": NOW,
+    "status": "accepted",
+    "rows": 5,
+    "accepted": 3,
+    "duplicate": 1,
+    "quarantined": 1,
+    "unlabelled": 2,
+    "supersedes": None,
+    "notices": ["x"],
+    "error": None,
+}
+"""A delivery's record as the first version wrote it, before some fields were there."""
+
+
+@pytest.fixture
+def first_version(file: Path) -> Path:
+    """A ledger as the first version of Holdfast left it, with something in every table."""
+    engine = sa.create_engine(f"sqlite:///{file}")
+    config = Config()
+    config.set_main_option("script_location", "holdfast:store/migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    described = Release(
+        id="0001-m",
+        number=1,
+        model_digest="m",
+        dataset_digest="d",
+        f1=0.5,
+        files={},
+        parent=None,
+        actor="test",
+        reason="because",
+        created=NOW,
+    )
+    record = json.dumps(to_json(described))
+    rows: dict[str, list[tuple[object, ...]]] = {
+        "runs": [(1, "run-1", None, "ingest", "test", NOW, 1.5, "done", 0, True, None, "{}")],
+        "deliveries": [
+            (1, "run-1", SOURCE, SCHEMA, "a", "ä.csv", "accepted", True, json.dumps(FIRST_DELIVERY)),
+            (2, "run-1", SOURCE, SCHEMA, "b", "b.csv", "accepted", False, json.dumps(FIRST_DELIVERY | {"number": 2})),
+        ],
+        "models": [("m", "run-1", NOW, "d", json.dumps(to_json(trained("m"))))],
+        "scores": [(1, "run-1", NOW, "test", "m", 0.5, json.dumps(to_json(card("m", 0.5))))],
+        "releases": [("0001-m", "run-1", NOW, record)],
+        "decisions": [(1, "run-1", NOW, SOURCE, "d", True, "0001-m", json.dumps(to_json(decision("d"))))],
+        "assessments": [(1, "run-1", NOW, "0001-m", "d", "x", json.dumps({"model_digest": "m"}))],
+    }
+    with closing(sqlite3.connect(file)) as plain, plain:
+        for table, values in rows.items():
+            places = ", ".join("?" * len(values[0]))
+            plain.executemany(f"INSERT INTO {table} VALUES ({places})", values)
+    return file
+
+
+def test_what_the_first_version_wrote_stays_readable(first_version: Path) -> None:
+    with Ledger(first_version) as ledger:
+        kept = replace(
+            delivery(1, "ä.csv"), size=7, rows=5, accepted=3, duplicate=1, quarantined=1, unlabelled=2, notices=("x",)
+        )
+        assert ledger.current_deliveries(SOURCE, SCHEMA) == (kept,)
+        assert ledger.deliveries(SOURCE, SCHEMA) == ledger.every_delivery() == (kept, replace(kept, number=2))
+        assert [run.seconds for run in ledger.runs()] == [1.5]
+        assert ledger.models() == ((NOW, trained("m"), "d"),)
+        assert ledger.scores() == ((NOW, card("m", 0.5)),)
+        assert [release.id for release in ledger.releases()] == ["0001-m"]
+        assert ledger.last_decision(SOURCE) == (decision("d"), True, "0001-m")
+        assert [each.model for each in ledger.assessments()] == ["m"]
+        assert (ledger.last_assessment(), ledger.next_delivery()) == (NOW, 3)
+
+
+def test_what_the_first_version_did_not_know_is_empty_and_can_be_filled(first_version: Path) -> None:
+    with Ledger(first_version) as ledger:
+        assert (ledger.dataset("d"), ledger.acts(1), ledger.tombstones()) == (None, {}, frozenset())
+        keep(ledger, delivery(3, digest="c", supersedes="a", version=4))
+        assert [file.version for file in ledger.current_deliveries(SOURCE, SCHEMA)] == [4]
+        ledger.begin_erasure("run-2", NOW, "t")
+    with Ledger(first_version) as ledger:
+        assert ledger.tombstones() == {"t"}
+
+
+def test_a_ledger_that_was_brought_up_to_date_is_like_a_new_one(first_version: Path, tmp_path: Path) -> None:
+    def schema_of(path: Path) -> set[str]:
+        Ledger(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            return {row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")}
+
+    assert schema_of(first_version) == schema_of(tmp_path / "new.sqlite")
+
+
+def test_an_update_that_is_killed_leaves_the_ledger_as_it_was(
+    first_version: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = tables_in(first_version)
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "create_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Ledger(first_version)
+    assert tables_in(first_version) == before
+    with Ledger(first_version) as ledger:
+        assert len(ledger.every_delivery()) == 2
+
+
+# ---- a ledger that many open, or that is none
+
+
 def test_eight_that_open_a_new_ledger_at_once_all_get_it(file: Path) -> None:
     start = threading.Barrier(8)
 
@@ -214,6 +345,30 @@ def test_a_delivery_and_what_it_supersedes_change_together_or_not_at_all(ledger:
     assert ledger.current_deliveries(SOURCE, SCHEMA) == (delivery(1),)
 
 
+def test_what_repaired_a_superseded_delivery_leaves_with_it(ledger: Ledger) -> None:
+    keep(
+        ledger,
+        delivery(1),
+        delivery(2, digest="b"),
+        delivery(3, digest="c", repairs=1),
+        delivery(4, digest="e", repairs=2),
+    )
+    keep(ledger, delivery(5, digest="f", supersedes="a"))
+    assert [file.number for file in ledger.current_deliveries(SOURCE, SCHEMA)] == [2, 4, 5]
+
+
+def test_a_delivery_of_another_folder_is_not_superseded(ledger: Ledger) -> None:
+    ledger.record_delivery("run", "practicedata", SCHEMA, delivery(1))
+    keep(ledger, delivery(2), delivery(3, digest="b", supersedes="a"))
+    assert [file.number for file in ledger.current_deliveries("practicedata", SCHEMA)] == [1]
+
+
+def test_every_delivery_is_told_whatever_dataset_it_belongs_to(ledger: Ledger) -> None:
+    keep(ledger, delivery(2, digest="b"))
+    ledger.record_delivery("run", "practicedata", "6" * 64, delivery(1))
+    assert [file.number for file in ledger.every_delivery()] == [1, 2]
+
+
 def test_a_withdrawn_delivery_is_no_longer_current(ledger: Ledger) -> None:
     keep(ledger, delivery(1), delivery(2, digest="b"))
     ledger.withdraw_delivery(1)
@@ -243,7 +398,56 @@ def test_only_successful_work_counts_as_a_timing(ledger: Ledger) -> None:
     assert ledger.seconds_of("ingest") == (0.0,)
 
 
-# ---- scores, releases, decisions
+# ---- models, scores, releases, decisions, assessments
+
+
+def trained(model: str) -> TrainRecord:
+    return TrainRecord(
+        model_digest=model,
+        features=("visits",),
+        intercept=-1.0,
+        coefficients=(0.5,),
+        rows=4,
+        exited=2,
+        left_out=0,
+        held_out=1,
+        converged=True,
+        notices=(),
+        seconds=0.1,
+    )
+
+
+def test_models_come_oldest_first_each_kept_once_with_its_dataset(ledger: Ledger) -> None:
+    for created, model in (("2026-02-01", "n"), ("2026-01-01", "m"), ("2026-03-01", "n")):
+        ledger.record_model("run", created, f"data of {model}", trained(model))
+    assert ledger.models() == (
+        ("2026-01-01", trained("m"), "data of m"),
+        ("2026-03-01", trained("n"), "data of n"),
+    )
+
+
+def test_assessments_are_kept_without_their_lists(ledger: Ledger, file: Path) -> None:
+    client = ClientRisk(client="somebody", rank=1, probability=0.5, values=(1.0,), contributions=(0.1,))
+    for number in (1, 2):
+        assessment = Assessment(
+            release=f"000{number}-m",
+            model_digest="m",
+            dataset_digest="d",
+            created=NOW,
+            features=("visits",),
+            base=0.0,
+            expected_exits=0.5,
+            clients=(client,),
+            files=(),
+            notices=(),
+            seconds=0.1,
+        )
+        ledger.record_assessment("run", assessment, "x")
+    assert [tuple(each) for each in ledger.assessments()] == [
+        (1, NOW, "0001-m", "m", "d"),
+        (2, NOW, "0002-m", "m", "d"),
+    ]
+    assert not [path for path in file.parent.iterdir() if b"somebody" in path.read_bytes()]
 
 
 def card(model: str, f1: float | None) -> Scorecard:

@@ -11,11 +11,14 @@ import os
 import resource
 import socket
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
 
-from holdfast.errors import HoldfastError
+import pyarrow as pa
+
+from holdfast.errors import HoldfastError, from_os_error
 from holdfast.intake.storing import Destination, Passing, store
 from holdfast.limits import Limits
 from holdfast.records import to_json
@@ -37,6 +40,8 @@ def serve(connection: socket.socket) -> None:
             answer = {"error": error.record()}
         except MemoryError:
             answer = {"memory": True}
+        except OSError as error:  # what is read raises errors of ours: it is the part that cannot be written
+            answer = {"error": from_os_error(error, "write", message["part"]).record()}
         except Exception:  # noqa: BLE001 - the front door of this process: the other side shows the bug
             answer = {"bug": traceback.format_exc()}
         _send(connection, answer)
@@ -62,6 +67,12 @@ def _store(connection: socket.socket, message: dict[str, Any], descriptor: int) 
         return store(delivered, schema, destination, Passing(erased=erased), progress)
 
 
+def end_with_parent() -> None:
+    """Wait until the parent is gone, however it went, and end this process in the middle of whatever it does."""
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
 def _limit(limits: Limits) -> None:
     """The system itself ends this process, or denies it memory, when a file asks for more than it may."""
     spent = sum(os.times()[:2])
@@ -84,4 +95,7 @@ def _send(connection: socket.socket, message: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    # Arrow's own allocator reserves a gigabyte of addresses, which the limit on memory would count.
+    pa.set_memory_pool(pa.system_memory_pool())
+    threading.Thread(target=end_with_parent, daemon=True).start()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -24,11 +24,12 @@ from holdfast.store.quarantine import QuarantineWriter, contradictions_beside
 class Fresh:
     """A delivery that has been read: its record so far, its part, and the deliveries whose place it takes.
 
-    `news_only`: it does not become a part of the dataset when all its rows are known already.
+    Without a part it is a copy of another one, which brings no rows. `news_only`: it does not become a part of the
+    dataset when all its rows are known already.
     """
 
     file: SourceFile
-    part: Path
+    part: Path | None = None
     superseded: tuple[SourceFile, ...] = ()
     news_only: bool = False
 
@@ -50,7 +51,7 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     session.progress("comparing rows", 0, None)
     table = table_of(workspace)
     leaving = frozenset(file.number for each in fresh for file in each.superseded)
-    parts = [part.path for part in table.parts()] + [each.part for each in fresh]
+    parts = [part.path for part in table.parts()] + [each.part for each in fresh if each.part]
     view = replace(view_of(workspace, parts), without=leaving)
     before = _before(session, history)
     since = fresh[0].file.number if before and not leaving else 0
@@ -59,7 +60,7 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     files = []
     for each in fresh:
         file = _counted(each.file, arrived.get(each.file.number))
-        if each.news_only and not (file.accepted or file.quarantined):
+        if each.part and each.news_only and not (file.accepted or file.quarantined):
             each.part.unlink()
             files.append(replace(file, status="duplicate"))
         else:
@@ -117,7 +118,7 @@ def _commit(session: Session, table: DatasetTable, file: SourceFile, fresh: Fres
     leaving = frozenset(superseded.number for superseded in fresh.superseded)
     touched = [part for part in table.parts() if any(part.first <= number <= part.last for number in leaving)]
     kept = [path for part in touched if (path := _without(session, table, part, leaving))]
-    version = table.commit("delivery", add=[fresh.part, *kept], remove=touched, delivery=file)
+    version = table.commit("delivery", add=[*filter(None, [fresh.part]), *kept], remove=touched, delivery=file)
     return replace(file, version=version)
 
 
@@ -133,6 +134,8 @@ def _without(session: Session, table: DatasetTable, part: Part, leaving: frozens
 
 def _quarantine_contradictions(session: Session, view: View, fresh: Sequence[Fresh]) -> None:
     """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries."""
+    for each in fresh:  # what a killed command left under a number that was not used in the end
+        contradictions_beside(quarantine_of(session.workspace, each.file)).unlink(missing_ok=True)
     if view.conflicts != "quarantine":
         return
     workspace = session.workspace

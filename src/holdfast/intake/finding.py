@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted
 from holdfast.sourcelist import FolderSource
@@ -100,29 +101,48 @@ def _identified(path: Path, source: FolderSource | None, label: str) -> Found:
 def _unsettled(workspace: Workspace, files: Sequence[Found]) -> Iterator[tuple[Path, str]]:
     """New files that may still be on their way, and what to say of them."""
     seen = {file.path: _state(file.path) for file in files}
-    young = [age for state in seen.values() if state and (age := _age(state)) < workspace.settle_seconds]
+    young = [age for state in seen.values() if state and (age := state.age) < workspace.settle_seconds]
     if young:
-        time.sleep(min(workspace.settle_seconds - min(young), workspace.settle_seconds))
+        time.sleep(workspace.settle_seconds - min(young))
     for file in files:
-        state = seen[file.path]
-        if state is None or _state(file.path) != state:
-            yield file.path, f"{file.name}: left for the next time, it is still being written"
-        elif _age(state) < workspace.unfinished_seconds and not _ends_whole(file.path):
-            wait = f"it is waited for until it has been left alone for {workspace.unfinished_seconds:g} seconds"
-            yield file.path, f"{file.name}: left for the next time, it does not end as a whole file does; {wait}"
+        try:
+            why = _why_wait(workspace, file.path, seen[file.path])
+        except (FileRefused, NotPermitted, InputOutputError) as error:  # it could be read a moment ago
+            why = error.message
+        if why:
+            yield file.path, f"{file.name}: left for the next time, {why}"
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
+def _why_wait(workspace: Workspace, path: Path, before: _State | None) -> str | None:
+    if before is None or _state(path) != before:
+        return "it is still being written"
+    if before.age < workspace.unfinished_seconds and not _ends_whole(path):
+        wait = f"it is waited for until it has been left alone for {workspace.unfinished_seconds:g} seconds"
+        return f"it does not end as a whole file does; {wait}"
+    return None
+
+
+class _State(NamedTuple):
+    """What changes when a file is written."""
+
+    inode: int
+    size: int
+    modified: float
+    changed: float
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was last written; a time that has not come yet says nothing, then its inode's counts."""
+        now = time.time()
+        return max(0.0, now - (self.modified if self.modified <= now else self.changed))
+
+
+def _state(path: Path) -> _State | None:
     try:
         status = path.lstat()
     except OSError:  # gone, which is a change too
         return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _age(state: tuple[int, int, int]) -> float:
-    """Seconds since the file was last written; one from the future counts as just written."""
-    return max(0.0, time.time() - state[2] / 1e9)
+    return _State(status.st_ino, status.st_size, status.st_mtime, status.st_ctime)
 
 
 def _ends_whole(path: Path) -> bool:

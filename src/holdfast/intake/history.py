@@ -8,6 +8,7 @@ from holdfast.dataset import current_files
 from holdfast.intake.finding import Found
 from holdfast.records import SourceFile
 from holdfast.session import Session
+from holdfast.sources.kinds import Kind, kind_of_name
 
 
 class History:
@@ -18,6 +19,7 @@ class History:
         self._seen = {(file.folder, file.name, file.digest): file for file in deliveries}
         self._by_digest = {file.digest: file for file in deliveries}
         self._names = {file.digest: (file.folder, file.name) for file in deliveries}
+        self._refused = {_as_read(file): file for file in deliveries if file.status == "refused"}
 
     @classmethod
     def of(cls, session: Session) -> History:
@@ -36,10 +38,15 @@ class History:
         return earlier is not None and (earlier.status == "refused" or found.digest in self._current)
 
     def twin(self, digest: str) -> SourceFile | None:
-        """The delivery of which a file with this digest is a copy under another name."""
-        earlier = self._by_digest.get(digest)
-        refused = earlier is not None and earlier.status == "refused"
-        return earlier if refused else self._current.get(digest)
+        """The current delivery with this digest."""
+        return self._current.get(digest)
+
+    def refused_twin(self, found: Found) -> SourceFile | None:
+        """The refused delivery of which a file is a copy under another name.
+
+        What was refused elsewhere, or as a file of another kind, may be readable here and now.
+        """
+        return self._refused.get((found.folder, kind_of_name(found.name), found.digest))
 
     def superseded_by(self, found: Found, lying: Sequence[Found]) -> tuple[SourceFile, ...]:
         """The current delivery last seen under this name, unless its bytes still lie there, and what repaired it."""
@@ -66,3 +73,9 @@ class History:
             del self._current[gone.digest]
         if file.status == "accepted":
             self._current[file.digest] = file
+        elif file.status == "refused":
+            self._refused[_as_read(file)] = file
+
+
+def _as_read(file: SourceFile) -> tuple[str, Kind | None, str]:
+    return file.folder, kind_of_name(file.name), file.digest

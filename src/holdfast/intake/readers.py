@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import socket
@@ -72,7 +73,7 @@ class Child:
             self._process = subprocess.Popen(
                 command,
                 pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # which ends when this process does
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the parent, which then ends the child
@@ -108,11 +109,16 @@ class Child:
         """True until the process was ended or has died."""
         return self._socket.fileno() >= 0
 
+    @property
+    def running(self) -> bool:
+        """True until the process ends, whoever ends it."""
+        return self._process.poll() is None
+
     def end(self) -> None:
         """End the process, whatever it is doing."""
         self._socket.close()
         self._process.kill()
-        self._process.wait(GRACE_SECONDS)
+        self._process.communicate(timeout=GRACE_SECONDS)
 
     def _answers(self, deadline: float) -> Iterator[dict[str, Any]]:
         data = b""
@@ -137,7 +143,8 @@ class Child:
     def _died(self, request: Request) -> HoldfastError:
         """Why the process is gone: what the file made it do is the file's fault."""
         self._socket.close()
-        status = self._process.wait(GRACE_SECONDS)
+        self._process.communicate(timeout=GRACE_SECONDS)
+        status = self._process.returncode
         if status == -signal.SIGXCPU:
             message = f"reading it took more than {request.limits.seconds:,} seconds of computing"
             return FileRefused(message, file=request.name, hint="deliver it in parts, or raise limits.seconds")
@@ -166,7 +173,7 @@ class Readers:
 
     def read(self, requests: Sequence[Request], progress: Progress) -> Iterator[Stored | HoldfastError]:
         """What became of each file, in order: its rows, or the error that reading it ended in."""
-        seen = _Seen()
+        seen = _Seen(requests)
         with ThreadPoolExecutor(max_workers=self._most) as threads:
             futures = [threads.submit(self._read, request, seen) for request in requests]
             try:
@@ -185,30 +192,32 @@ class Readers:
     def _read(self, request: Request, seen: _Seen) -> Stored:
         child = self._idle_child()
         try:
-            return child.read(request, lambda rows, share: seen.note(request.name, rows, share))
+            return child.read(request, lambda rows, share: seen.note(request, rows, share))
         finally:
             if child.alive:
                 self._idle.put(child)
 
     def _idle_child(self) -> Child:
         try:
-            return self._idle.get_nowait()
+            child = self._idle.get_nowait()
         except queue.Empty:
             self._children.append(Child())
             return self._children[-1]
+        return child if child.running else self._idle_child()
 
 
 class _Seen:
     """How far the files are that are being read."""
 
-    def __init__(self) -> None:
-        self._rows: dict[str, tuple[int, float]] = {}
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._sizes = {request.destination.delivery: _size(request) for request in requests}
+        self._rows: dict[int, tuple[int, float]] = {}
         self.what = "reading"
 
-    def note(self, name: str, rows: int, share: float) -> None:
+    def note(self, request: Request, rows: int, share: float) -> None:
         """So many rows of a file have been read, which is this share of it."""
-        self._rows[name] = rows, share
-        self.what = f"reading {name}"
+        self._rows[request.destination.delivery] = rows, share
+        self.what = f"reading {request.name}"
 
     @property
     def rows(self) -> int:
@@ -217,9 +226,13 @@ class _Seen:
 
     @property
     def expected(self) -> int | None:
-        """About how many rows the files begun so far have."""
-        begun = [(rows, share) for rows, share in self._rows.copy().values() if share]
-        return round(sum(rows / share for rows, share in begun)) if begun else None
+        """About how many rows all the files have, judged by the bytes read so far."""
+        read = sum(self._sizes[delivery] * share for delivery, (_, share) in self._rows.copy().items())
+        return round(self.rows * sum(self._sizes.values()) / read) if read else None
+
+
+def _size(request: Request) -> int:
+    return os.fstat(request.stream.fileno()).st_size
 
 
 def _outcome(future: Future[Stored]) -> Stored | HoldfastError:

@@ -77,20 +77,25 @@ class _Group:
         entries = [self._entry(file, number + place) for place, file in enumerate(files)]
         originals: dict[str, tuple[Found, SourceFile]] = {}
         for file, entry in zip(files, entries, strict=True):
-            if self.history.twin(file.digest) is None:
+            if self.history.twin(file.digest) is None and self.history.refused_twin(file) is None:
                 originals.setdefault(file.digest, (file, entry))
         outcomes = self._read(list(originals.values()), readers)
         fresh: list[Fresh] = []
+        again: list[Found] = []
         for file, entry in zip(files, entries, strict=True):
-            if file.digest in originals and originals[file.digest][1] is entry:
-                outcome = outcomes[file.digest]
-                if isinstance(outcome, Stored):
-                    fresh.append(self._fresh(file, entry, outcome))
-                    continue
-            self._commit(fresh)
-            fresh = []
-            self._settle(file, entry, outcomes.get(file.digest))
+            outcome = outcomes.get(file.digest)
+            is_original = file.digest in originals and originals[file.digest][1] is entry
+            if is_original and isinstance(outcome, Stored):
+                fresh.append(self._fresh(file, entry, outcome))
+            elif not is_original and isinstance(outcome, FileRefused) and not self.history.refused_twin(file):
+                again.append(file)
+            else:
+                self._commit(fresh)
+                fresh = []
+                self._settle(file, entry, outcome)
         self._commit(fresh)
+        if again:
+            self.take(again, readers)
 
     def _entry(self, file: Found, number: int) -> SourceFile:
         return SourceFile(
@@ -141,6 +146,8 @@ class _Group:
             return _Moving("it changed while it was read") if _changed(file) else outcome
         if isinstance(outcome, Stored) and outcome.digest != file.digest:
             return _Moving("it changed while it was read")
+        if isinstance(outcome, InputOutputError | NotPermitted) and outcome.file == file.name:
+            return _Moving(outcome.message)
         return outcome
 
     def _fresh(self, file: Found, entry: SourceFile, stored: Stored) -> Fresh:
@@ -149,10 +156,6 @@ class _Group:
         for path in (quarantine, part):
             move_into_place(unfinished(path), path)
         superseded = self.history.superseded_by(file, self.lying.files)
-        notices = list(stored.notices)
-        if superseded:
-            when = superseded[0].received
-            notices.append(f"{file.name}: supersedes the delivery of {when}, whose rows leave the dataset")
         self.taken.rejected += stored.shown
         complete = replace(
             entry,
@@ -162,10 +165,9 @@ class _Group:
             quarantined=stored.quarantined,
             erased=stored.erased,
             unlabelled=stored.unlabelled,
-            supersedes=superseded[0].digest if superseded else None,
-            notices=tuple(notices),
+            notices=stored.notices,
         )
-        return Fresh(file=complete, part=part, superseded=superseded)
+        return Fresh(file=_superseding(complete, superseded), part=part, superseded=superseded)
 
     def _commit(self, fresh: Sequence[Fresh]) -> None:
         self.taken.files += commit(self.session, self.history, fresh)
@@ -177,11 +179,15 @@ class _Group:
             return
         if isinstance(outcome, HoldfastError) and not isinstance(outcome, FileRefused):
             raise outcome
-        twin = self.history.twin(file.digest)
+        twin = self.history.twin(file.digest) or self.history.refused_twin(file)
         if twin:
             entry = _copy_of(twin, entry)
         elif isinstance(outcome, FileRefused):
             entry = replace(entry, error=outcome.record(self.session.run_id))
+        superseded = self.history.superseded_by(file, self.lying.files) if entry.status == "duplicate" else ()
+        if superseded:
+            self._commit([Fresh(file=_superseding(entry, superseded), superseded=superseded)])
+            return
         workspace = self.session.workspace
         self.session.ledger.record_delivery(self.session.run_id, workspace.source, workspace.schema.digest, entry)
         self.history.add(entry)
@@ -197,6 +203,13 @@ def _changed(file: Found) -> bool:
         return digest_of_delivery(file.path) != file.digest
     except (FileRefused, InputOutputError, NotPermitted):  # gone
         return True
+
+
+def _superseding(entry: SourceFile, superseded: Sequence[SourceFile]) -> SourceFile:
+    if not superseded:
+        return entry
+    told = f"{entry.name}: supersedes the delivery of {superseded[0].received}, whose rows leave the dataset"
+    return replace(entry, supersedes=superseded[0].digest, notices=(*entry.notices, told))
 
 
 def _copy_of(twin: SourceFile, entry: SourceFile) -> SourceFile:

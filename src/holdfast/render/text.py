@@ -79,9 +79,9 @@ def _train(record: TrainRecord) -> Lines:
     cells = [(feature, f"{coefficient:+.6g}") for feature, coefficient in coefficients]
     yield Table(("feature", "coefficient (log-odds per unit)"), cells, numbers=(1,))
     if record.held_out:
-        yield f"{record.held_out:,} clients were held out to score on"
+        yield f"held out to score on: {count(record.held_out, 'client', 'clients')}"
     if record.left_out:
-        yield f"{record.left_out:,} rows without a label were left out"
+        yield f"left out, as they have no label: {count(record.left_out, 'row', 'rows')}"
     yield from notes(record.notices)
 
 
@@ -126,7 +126,8 @@ def _diagnosis(record: Diagnosis) -> Lines:
     yield Table(("column", "missing %", "mean", "median", "standard deviation"), cells, numbers=(1, 2, 3, 4))
     refused = {column.column: column.refused_missing for column in record.columns if column.refused_missing}
     if refused:
-        yield "in quarantine because empty: " + ", ".join(f"{name} {count:,} rows" for name, count in refused.items())
+        counts = (f"{excerpt(name)} {count(rows, 'row', 'rows')}" for name, rows in refused.items())
+        yield f"in quarantine because empty: {', '.join(counts)}"
     yield "; ".join(_timing(timing) for timing in record.timings)
     packages = record.packages
     yield f"packages: {packages.message} ({packages.checked})"

@@ -12,7 +12,7 @@ SHOWN_NAMES = 12
 
 
 def match_header(
-    header: Sequence[str], schema: Schema, name: str, *, line: int = 1, target_required: bool = True
+    header: Sequence[str], schema: Schema, name: str, *, line: int | None = 1, target_required: bool = True
 ) -> tuple[dict[str, int], tuple[str, ...]]:
     """Where each column of the schema stands in the file, and notices about columns that are not used.
 
@@ -45,7 +45,7 @@ def match_header(
     return places, ((notice,) if unused else ())
 
 
-def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name: str, line: int) -> None:
+def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name: str, line: int | None) -> None:
     for delimiter, word in OTHER_DELIMITERS.items():
         if len(wanted) > 1 and len(header) < len(wanted) and any(delimiter in column for column in header):
             raise FileRefused(
@@ -57,7 +57,9 @@ def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name:
             )
 
 
-def _refuse_missing(missing: Sequence[str], header: Sequence[str], extra: Sequence[str], name: str, line: int) -> None:
+def _refuse_missing(
+    missing: Sequence[str], header: Sequence[str], extra: Sequence[str], name: str, line: int | None
+) -> None:
     meant = {column: close for column in missing if (close := nearest(column, extra))}
     if meant:
         named = ", ".join(f"'{excerpt(close)}' to '{column}'" for column, close in meant.items())

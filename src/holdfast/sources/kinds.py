@@ -10,8 +10,8 @@ from holdfast.errors import FileRefused, excerpt
 Kind = Literal["csv", "gzip", "parquet", "excel"]
 
 ENDINGS: dict[str, Kind] = {".csv": "csv", ".csv.gz": "gzip", ".parquet": "parquet", ".xlsx": "excel"}
-MARKS: dict[Kind, bytes] = {"gzip": b"\x1f\x8b", "parquet": b"PAR1", "excel": b"PK\x03\x04"}
-NAMES: dict[Kind, str] = {"gzip": "a gzip archive", "parquet": "a Parquet file", "excel": "an Excel workbook"}
+MARKS: dict[Kind, bytes] = {"gzip": b"\x1f\x8b", "parquet": b"PAR1"}
+NAMES: dict[Kind, str] = {"gzip": "a gzip archive", "parquet": "a Parquet file"}
 
 # What a file that is not CSV begins with, blanks aside, and what it then probably is.
 KNOWN_BEGINNINGS = (
@@ -39,7 +39,10 @@ def kind_of_name(name: str) -> Kind | None:
 
 
 def refuse_other_kind(kind: Kind, beginning: bytes, name: str) -> None:
-    """Raises FileRefused when a Parquet, Excel or gzip file does not begin as such a file does."""
+    """Raises FileRefused when a Parquet or gzip file does not begin as such a file does.
+
+    Reading a workbook tells for itself what else it may be.
+    """
     if kind in MARKS and not beginning.startswith(MARKS[kind]):
         shown = excerpt(beginning[:8].decode("latin-1"))
         raise FileRefused(f"not {NAMES[kind]}: begins with '{shown}'", file=name, hint="name it for what it is")

@@ -55,14 +55,15 @@ class ParquetDelivery:
                 pa.PythonFile(stream, mode="r"), buffer_size=BUFFER, pre_buffer=False, page_checksum_verification=True
             )
             self._refuse_by_its_footer()
-            schema = self._file.schema_arrow
-            names = schema.names
+            names = self._file.schema_arrow.names
+            self._nothing = self._file.schema_arrow.empty_table()
         found = [reading.renamed.get(column, column) for column in names]
-        places, self.notices = match_header(found, reading.schema, name, target_required=reading.target_required)
+        places, self.notices = match_header(
+            found, reading.schema, name, line=None, target_required=reading.target_required
+        )
         self.header = tuple(sorted(places, key=lambda column: places[column]))
         self._names = {column: names[places[column]] for column in self.header}
-        self._nothing = schema.empty_table()
-        self._texts(self._nothing)
+        self._texts(self._nothing)  # refuses columns that cannot be read
 
     @cached_property
     def digest(self) -> str:

@@ -133,7 +133,7 @@ def _timestamps(array: pa.Array) -> pa.StringArray:
     try:
         texts = pc.cast(pc.cast(instants, pa.timestamp("s")), pa.string())
     except pa.ArrowInvalid:  # some have a fraction of a second
-        texts = pc.replace_substring_regex(pc.cast(instants, pa.string()), r"\.?0*$", "")
+        texts = pc.ascii_rtrim(pc.ascii_rtrim(pc.cast(instants, pa.string()), "0"), ".")
     if array.type.tz:
         return pc.binary_join_element_wise(texts, "Z", "")
     return pc.if_else(pc.ends_with(texts, " 00:00:00"), pc.utf8_slice_codeunits(texts, 0, -9), texts)

@@ -73,7 +73,8 @@ def read_back(text: str, like: Mark) -> Mark | None:
             return day if written(day) == text else None
         if re.fullmatch("-?[0-9]+", text):
             return int(text)
-        return float(text) if isinstance(like, float) else Decimal(text)
+        exact = isinstance(like, Decimal) or str(float(text)) != text
+        return Decimal(text) if exact else float(text)
     except (ValueError, InvalidOperation):
         return None
 

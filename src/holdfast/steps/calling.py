@@ -27,7 +27,7 @@ def call(where: Workspace | Session, progress: Progress = silent, *, address: st
             wait_for(address, SECONDS_TO_START)
         answers = {}
         for number, endpoint in enumerate(ENDPOINTS):
-            session.progress(f"calling /{endpoint}", number, len(ENDPOINTS))
+            session.progress(f"calling /{endpoint}", 0, None)
             answers[endpoint] = get_json(address, endpoint)
         file = workspace.model_folder / API_RETURNS
         write_file(file, (json.dumps(answers, indent=1) + "\n").encode())

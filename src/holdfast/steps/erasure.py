@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -97,9 +98,15 @@ def _receipt(session: Session, tombstone: str, found: _Found, done: _Done) -> Er
         elsewhere=tuple(_elsewhere(workspace)),
         remaining=tuple(workspace.show(path) for path in traces(workspace.root, found.client)),
         files_searched=sum(1 for path in workspace.root.rglob("*") if path.is_file()),
-        receipt=f"erasures/{tombstone[:12]}.json",
+        receipt=_receipt_name(workspace, tombstone),
         seconds=session.seconds,
     )
+
+
+def _receipt_name(workspace: Workspace, tombstone: str) -> str:
+    """A name of its own: a client may be erased again, and the first receipt stays."""
+    names = (f"erasures/{tombstone[:12]}-{number}.json" for number in itertools.count(1))
+    return next(name for name in names if not (workspace.root / name).exists())
 
 
 def _elsewhere(workspace: Workspace) -> Iterator[str]:
@@ -200,11 +207,12 @@ def _clean_file(session: Session, path: Path, client: str, done: _Done) -> None:
         done.deleted.append(workspace.show(path))
     elif removed:
         done.cleaned[workspace.show(path)] = removed
-        _same_delivery(session, before, digest_of_delivery(path))
+        _same_delivery(session, before, path)
 
 
-def _same_delivery(session: Session, before: str, now: str) -> None:
+def _same_delivery(session: Session, before: str, path: Path) -> None:
     """A delivered file from which the client was erased is no new delivery."""
+    now, size = digest_of_delivery(path), path.stat().st_size
     for file in session.ledger.every_delivery():
         if file.digest == before:
-            session.ledger.redigest(file.number, replace(file, digest=now, former=(*file.former, before)))
+            session.ledger.redigest(replace(file, digest=now, size=size, former=(*file.former, before)))

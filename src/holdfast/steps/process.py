@@ -49,7 +49,8 @@ def run(workspace: Workspace, progress: Progress = silent) -> RunRecord:
             session.ledger.record_decision(session.run_id, utc_now(), decision)
         record = _act(session, decision, taken)
         _finish(session)
-        lastrun.save(workspace, decision)
+        if not (taken.deferred or taken.unreachable):  # those have to be looked at again
+            lastrun.save(workspace, decision)
         session.result = replace(record, diagnosis=None)
         return record
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 ID = re.compile(r"([0-9]+)(?::([0-9]+))?")
 LINE_COLUMN = "_line"
 SHOWN_RULES = 5
+CONTRADICTION = "contradicts "
+NOTHING = "no row in quarantine can be taken in as it is"
 NEXT = "holdfast quarantine replay takes repaired rows in"
 
 
@@ -167,15 +169,14 @@ def _record(session: Session, taken: Sequence[SourceFile]) -> IngestRecord:
         rejected=(),
         deferred=(),
         unreachable=(),
-        notices=tuple(notice for file in taken for notice in file.notices)
-        or ("no row in quarantine can be taken in as it is",),
+        notices=tuple(notice for file in taken for notice in file.notices) if taken else (NOTHING,),
         seconds=session.seconds,
     )
 
 
 def _may_return(row: QuarantinedRow) -> bool:
     """A row that contradicts another one does so again, unless it was repaired."""
-    untouched = row.state == "open" and not row.rule.startswith("contradicts ")
+    untouched = row.state == "open" and not row.rule.startswith(CONTRADICTION)
     return not row.kept and (untouched or row.state == "repaired")
 
 
@@ -190,10 +191,10 @@ def _found(workspace: Workspace, ledger: Ledger, which: str) -> tuple[SourceFile
     return file, int(match[2]) if match[2] else None
 
 
-def _rows(workspace: Workspace, ledger: Ledger, file: SourceFile) -> list[QuarantinedRow]:
+def _rows(workspace: Workspace, ledger: Ledger, file: SourceFile) -> Iterator[QuarantinedRow]:
     acts = ledger.acts(file.number)
-    held = held_rows(quarantine_of(workspace, file))
-    return [_row(file, each, None if each.kept else acts.get(each.row.line)) for each in held]
+    for held in held_rows(quarantine_of(workspace, file)):
+        yield _row(file, held, None if held.kept else acts.get(held.row.line))
 
 
 def _row(file: SourceFile, held: HeldRow, act: QuarantineAct | None) -> QuarantinedRow:
@@ -214,23 +215,32 @@ def _row(file: SourceFile, held: HeldRow, act: QuarantineAct | None) -> Quaranti
 
 
 def _counted(workspace: Workspace, ledger: Ledger, file: SourceFile) -> QuarantinedDelivery:
-    rows = _rows(workspace, ledger, file) if file.quarantined or file.unlabelled else []
-    refused = [row for row in rows if not row.kept]
-    states = Counter(row.state for row in refused)
-    rules = Counter(f"{row.column}: {row.rule}" if row.column else row.rule for row in refused if row.state == "open")
+    states: Counter[str] = Counter()
+    rules: Counter[str] = Counter()
+    for row in _rows(workspace, ledger, file) if file.quarantined or file.unlabelled else ():
+        states["unlabelled" if row.kept else row.state] += 1
+        if row.state == "open" and not row.kept:
+            rules[_rule(row)] += 1
     return QuarantinedDelivery(
         delivery=file.number,
         name=file.name,
         folder=file.folder,
         received=file.received,
-        quarantined=len(refused),
+        quarantined=states.total() - states["unlabelled"],
         open=states["open"],
         repaired=states["repaired"],
         waived=states["waived"],
         replayed=states["replayed"],
-        unlabelled=sum(row.kept for row in rows),
+        unlabelled=states["unlabelled"],
         rules=tuple(rules.most_common(SHOWN_RULES)),
     )
+
+
+def _rule(row: QuarantinedRow) -> str:
+    """The rule that a row broke, as it is counted."""
+    if row.rule.startswith(CONTRADICTION):
+        return "contradicts an earlier row"
+    return f"{row.column}: {row.rule}" if row.column else row.rule
 
 
 def _changed(file: SourceFile, row: QuarantinedRow, changes: Mapping[str, str]) -> str:

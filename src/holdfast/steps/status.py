@@ -25,9 +25,10 @@ def status(workspace: Workspace) -> Status:
     with reading(workspace) as (ledger, engine):
         files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
         deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
-        seen = {file.name: file.size for file in deliveries}
-        listing = list_folder(workspace.input_folder).files if workspace.input_folder.is_dir() else ()
-        waiting = tuple(path.name for path in listing if seen.get(path.name) != path.stat().st_size)
+        seen = {(file.name, file.size) for file in deliveries}
+        folders = (folder for folder in (workspace.input_folder, *workspace.source_folders) if folder.is_dir())
+        lying = [path for folder in folders for path in list_folder(folder).files]
+        waiting = tuple(path.name for path in lying if (path.name, path.stat().st_size) not in seen)
         last = ledger.last_decision(workspace.source)
         return Status(
             workspace=str(workspace.root),

@@ -105,9 +105,9 @@ class Custody(Database):
 
     def unfinished_erasures(self) -> tuple[str, ...]:
         """When erasures began that were never completed, and not begun anew since."""
-        done = sa.select(erasures.c.tombstone).where(erasures.c.finished)
-        query = sa.select(erasures.c.created).where(~erasures.c.finished, erasures.c.tombstone.not_in(done))
-        return tuple(row.created for row in self._rows(query))
+        latest = sa.select(sa.func.max(erasures.c.id)).group_by(erasures.c.tombstone)
+        query = sa.select(erasures.c.created).where(~erasures.c.finished, erasures.c.id.in_(latest))
+        return tuple(row.created for row in self._rows(query.order_by(erasures.c.id)))
 
     def redact(self, mentioned: Callable[[str], bool], redacted: Callable[[str], str]) -> int:
         """Rewrite every text in which a client is `mentioned`, and leave no trace of the old ones in the file.
@@ -127,7 +127,7 @@ class Custody(Database):
         self._forget_deleted_pages()
         return count
 
-    def redigest(self, number: int, file: SourceFile) -> None:
+    def redigest(self, file: SourceFile) -> None:
         """A delivered file has other bytes, because a client was erased from it: it is still the same delivery."""
         values = {"digest": file.digest, "record": json_text(file)}
-        self._write(deliveries.update().where(deliveries.c.number == number).values(**values))
+        self._write(deliveries.update().where(deliveries.c.number == file.number).values(**values))

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError
+from holdfast.errors import Busy, CannotWrite, ConfigurationError, InputOutputError
 from holdfast.records import to_json
 from holdfast.store import migrations
 
@@ -59,13 +59,18 @@ class Database:
             connection.execute(statement, rows)
 
     def _forget_deleted_pages(self) -> None:
-        """Write the file anew, so that nothing that was deleted or overwritten is left in it or beside it."""
+        """Write the file anew, so that nothing that was deleted or overwritten is left in it or beside it.
+
+        Raises Busy when another process has been reading for so long that something may be left.
+        """
         with self._database_errors(), self._engine.connect() as connection:
             driver = connection.connection.driver_connection
             if driver is not None:
                 driver.execute("ROLLBACK") if driver.in_transaction else None
-                for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
-                    driver.execute(statement)
+                driver.execute("VACUUM")
+                if driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                    message = "another process is reading the ledger: what was removed may still lie beside it"
+                    raise Busy(message, file=str(self._file), hint="stop it, then run the same command again")
 
     @contextmanager
     def _database_errors(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ from deltalake import Schema as DeltaSchema
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from holdfast.errors import CannotWrite, InputOutputError, UsageError
+from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError, UsageError
 from holdfast.records import DatasetVersion, SourceFile, from_json, to_json
 
 LOG = "_delta_log"
@@ -34,6 +34,7 @@ COMPACTION = "compaction"
 PURPOSE = "holdfast.purpose"
 RECORD = "holdfast.delivery"
 PART = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?-[0-9a-f]{8}\.parquet")
+MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f\x7f]")
 HINT = "restore this folder from a backup, or remove it and run holdfast ingest to take the files in again"
 
 
@@ -68,7 +69,7 @@ class DatasetTable:
             return None
         with self._explained():
             try:
-                return DeltaTable(str(self.folder))
+                return DeltaTable(self._address)
             except TableNotFoundError:  # a crash before the first commit
                 return None
 
@@ -169,18 +170,27 @@ class DatasetTable:
             with self._explained(writing=True):
                 self._table.create_checkpoint()
 
+    @property
+    def _address(self) -> str:
+        """The folder as deltalake takes it, which reads some characters of a path as others."""
+        found = MISREAD.search(str(self.folder))
+        if found:
+            message = f"the dataset cannot lie in a folder whose path has {found[0]!r} in it"
+            raise ConfigurationError(message, file=str(self.folder), hint="rename that folder")
+        return str(self.folder)
+
     def _at(self, version: int) -> DeltaTable | None:
         latest = self.version
         if latest is None or not 0 <= version <= latest:
             known = "there is no version yet" if latest is None else f"the versions are 0 to {latest}"
             raise UsageError(f"there is no version {version} of the dataset", hint=known)
         with self._explained():
-            return DeltaTable(str(self.folder), version=version)
+            return DeltaTable(self._address, version=version)
 
     def _create(self, part: Path) -> DeltaTable:
         fields = pq.read_schema(part)
         table = DeltaTable.create(
-            str(self.folder),
+            self._address,
             schema=DeltaSchema.from_arrow(pa.schema([field.with_nullable(True) for field in fields])),
             configuration={
                 "delta.logRetentionDuration": self._history,

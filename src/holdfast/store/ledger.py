@@ -90,9 +90,11 @@ class Ledger(Custody):
         where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
         with self._database_errors(), self._engine.begin() as connection:
             if file.supersedes:
-                numbers = sa.select(deliveries.c.number).where(where, deliveries.c.digest == file.supersedes)
+                # Asked beforehand: SQLite would look among rows that the update has changed already.
+                query = sa.select(deliveries.c.number).where(where, deliveries.c.digest == file.supersedes)
+                numbers = connection.execute(query).scalars().all()
                 repaired = sa.func.json_extract(deliveries.c.record, "$.repairs").in_(numbers)
-                superseded = deliveries.update().where(where, (deliveries.c.digest == file.supersedes) | repaired)
+                superseded = deliveries.update().where(where, deliveries.c.number.in_(numbers) | repaired)
                 connection.execute(superseded.values(current=False))
             connection.execute(
                 deliveries.insert().values(

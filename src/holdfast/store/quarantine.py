@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from holdfast.errors import InputOutputError
 from holdfast.records import RejectedRow, to_json
 
 COLUMNS = pa.schema(
@@ -66,18 +68,30 @@ def held_rows(path: Path) -> Iterator[HeldRow]:
     """The rows that the quarantine file at `path` and the one beside it hold; none where there is no file."""
     for file in (path, contradictions_beside(path)):
         if file.is_file():
-            for batch in pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS):
-                for entry in batch.to_pylist():
-                    kept = entry.pop("kept")
-                    yield HeldRow(RejectedRow(**entry), kept)
+            with _explained(file):
+                for batch in pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS):
+                    for entry in batch.to_pylist():
+                        kept = entry.pop("kept", False)  # the first version of Holdfast had none
+                        yield HeldRow(RejectedRow(**entry), kept)
 
 
 def missing_by_column(paths: Sequence[Path]) -> dict[str, int]:
     """How many rows of these quarantine files were refused because a column was empty."""
     counts: dict[str, int] = {}
     for path in paths:
-        table = pq.read_table(path, columns=["column", "rule"])
-        missing = table.filter(pc.equal(table.column("rule"), "missing")).column("column")
-        for entry in pc.value_counts(missing).to_pylist():
-            counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
+        with _explained(path):
+            table = pq.read_table(path, columns=["column", "rule"])
+            missing = table.filter(pc.equal(table.column("rule"), "missing")).column("column")
+            for entry in pc.value_counts(missing).to_pylist():
+                counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
     return counts
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException, ValueError, TypeError, KeyError) as error:  # the last three: of its entries
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        hint = "restore this file from a backup, or remove it: only refused rows are in it"
+        raise InputOutputError(f"the refused rows cannot be read: {reason}", file=str(path), hint=hint) from error

@@ -85,7 +85,7 @@ def summarystats(workspace: Workspace, request: Request) -> Answer:
 
     Answers `rows` and `columns`, each with `column`, `rows`, `missing`, `missing_percent`, `refused_missing`,
     `distinct`, `top` (the most frequent values), and for numeric columns `mean`, `median`, `standard_deviation`,
-    `minimum`, `maximum`, `quantiles` and `histogram`; for dates `earliest`, `latest` and `periods` (else null or empty).
+    `minimum`, `maximum`, `quantiles` and `histogram`; for dates `earliest`, `latest`, `periods` (else null or empty).
     """
     fields_in(request, ())
     columns = summarise(workspace)

@@ -1,0 +1,646 @@
+"""Quarantine: refused rows are listed, repaired, let go and taken in again, each once, and nothing else changes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.errors import FileRefused, NoUsableData, UsageError
+from holdfast.records import IngestRecord, Lineage, QuarantinedDelivery, QuarantinedRow, SourceFile
+from holdfast.schema import Schema
+from holdfast.session import exit_status_of, reading
+from holdfast.steps.datasets import tidy
+from holdfast.steps.erasure import erase
+from holdfast.steps.ingestion import ingest
+from holdfast.steps.quarantine import list_quarantine, repair, repair_from, replay, show_quarantine, waive
+from holdfast.steps.tracing import trace_client
+from holdfast.store.ledger import Ledger
+from holdfast.workspace import Workspace
+
+Deliver = Callable[..., Path]
+LINES = (
+    "c1,1,10,2,0",
+    "c2,two,20,3,1",
+    "c3,3,30,4,0",
+    '"c4",4,forty,5,1',
+    "c5,5,50",
+    'c6,"6\n6",60,7,0',
+    "c7,7,70,8,1",
+    "c8,8,80,-1,0",
+)
+"""Rows of the brief's table. They begin in the lines 2 to 7, 9 and 10 of their file."""
+GOOD = ["c1,1,10,2,0", "c3,3,30,4,0", "c7,7,70,8,1"]
+REFUSED = {3: LINES[1], 5: LINES[3], 6: LINES[4], 7: LINES[5], 10: LINES[7]}
+CORRECTIONS = {
+    3: ["c2", "2", "20", "3", "1"],
+    5: ["c4", "4", "40", "5", "1"],
+    6: ["c5", "5", "50", "6", "0"],
+    7: ["c6", "6", "60", "7", "0"],
+    10: ["c8", "8", "80", "1", "0"],
+}
+
+
+@pytest.fixture(scope="module")
+def company_with_refusals(
+    make_company: Callable[[Path], Workspace], deliver: Deliver, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    workspace = make_company(tmp_path_factory.mktemp("built") / "company")
+    for path in workspace.input_folder.iterdir():
+        path.unlink()
+    deliver(workspace.input_folder, "a.csv", LINES)
+    ingest(workspace)
+    return workspace.root
+
+
+@pytest.fixture
+def held(company_with_refusals: Path, tmp_path: Path) -> Workspace:
+    """A workspace whose delivery 1, a.csv, has three good rows and five that were refused."""
+    shutil.copytree(company_with_refusals, tmp_path / "company")
+    return Workspace.open(tmp_path / "company")
+
+
+def configured(workspace: Workspace, **settings: object) -> Workspace:
+    path = workspace.root / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return Workspace.open(workspace.root)
+
+
+def rows_of(workspace: Workspace) -> list[str]:
+    return (workspace.output_folder / "finaldata.csv").read_text().splitlines()[1:]
+
+
+def only(workspace: Workspace) -> QuarantinedDelivery:
+    (delivery,) = list_quarantine(workspace).deliveries
+    return delivery
+
+
+def states(workspace: Workspace, which: str = "1") -> dict[int, str]:
+    return {row.line: row.state for row in show_quarantine(workspace, which).rows}
+
+
+def row_in(workspace: Workspace, which: str) -> QuarantinedRow:
+    (row,) = show_quarantine(workspace, which).rows
+    return row
+
+
+def deliveries_to(workspace: Workspace) -> tuple[SourceFile, ...]:
+    with reading(workspace) as (ledger, _):
+        return ledger.deliveries(workspace.source, workspace.schema.digest)
+
+
+def taken_by(record: IngestRecord) -> SourceFile:
+    (file,) = record.files
+    return file
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def corrected(workspace: Workspace, corrections: dict[int, list[str]], which: str = "1") -> Path:
+    """What `show --out` writes, with some rows corrected as a spreadsheet program would leave them."""
+    path = workspace.root / "corrections.csv"
+    show_quarantine(workspace, which, out=path)
+    with path.open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    rows = [[row[0], *corrections.get(int(row[0]), row[1:])] for row in rows]
+    width = len(header)
+    with path.open("w", encoding="utf-8-sig", newline="") as stream:
+        csv.writer(stream).writerows([header, *(row + [""] * (width - len(row)) for row in rows)])
+    return path
+
+
+# ---- looking
+
+
+def test_the_list_counts_refused_rows_and_the_rules_they_broke(held: Workspace) -> None:
+    delivery = only(held)
+    assert (delivery.delivery, delivery.name, delivery.quarantined, delivery.open) == (1, "a.csv", 5, 5)
+    assert ("lastmonth_activity: not a whole number", 2) in delivery.rules
+    assert sum(number for _, number in delivery.rules) == 5
+
+
+def test_the_list_names_files_that_were_refused_as_a_whole_until_they_are_mended(
+    held: Workspace, deliver: Deliver
+) -> None:
+    (held.input_folder / "b.csv").write_text("who,what\na,b\n")
+    ingest(held)
+    assert [file.name for file in list_quarantine(held).refused] == ["b.csv"]
+    deliver(held.input_folder, "b.csv", ["d1,1,1,1,0"])
+    ingest(held)
+    assert list_quarantine(held).refused == ()
+
+
+def test_a_row_without_a_usable_label_is_listed_as_kept_and_needs_no_repair(held: Workspace, deliver: Deliver) -> None:
+    deliver(held.input_folder, "b.csv", ["d1,1,1,1,perhaps"])
+    ingest(held)
+    delivery = list_quarantine(held).deliveries[1]
+    assert (delivery.quarantined, delivery.open, delivery.unlabelled) == (0, 0, 1)
+    row = row_in(held, "2:2")
+    assert (row.kept, row.text) == (True, "d1,1,1,1,perhaps")
+    with pytest.raises(UsageError, match="no row 2:2 is in quarantine"):
+        repair(held, "2:2", {"exited": "0"})
+
+
+def test_a_refused_row_is_shown_with_its_place_its_rule_and_its_very_text(held: Workspace) -> None:
+    shown = show_quarantine(held, "1")
+    assert shown.total == 5
+    assert {row.line: row.text for row in shown.rows} == REFUSED
+    first = shown.rows[0]
+    assert (first.id, first.file, first.column) == ("1:3", "a.csv", "lastmonth_activity")
+    assert first.rule == "not a whole number"
+
+
+def test_the_first_rows_are_shown_and_the_total_is_told(held: Workspace) -> None:
+    shown = show_quarantine(held, "1", limit=2)
+    assert (len(shown.rows), shown.total) == (2, 5)
+
+
+def test_one_row_is_shown_alone(held: Workspace) -> None:
+    assert row_in(held, "1:6").text == "c5,5,50"
+
+
+def test_looking_changes_nothing(held: Workspace) -> None:
+    before = files_below(held.root)
+    list_quarantine(held)
+    show_quarantine(held, "1")
+    assert files_below(held.root) == before
+
+
+@pytest.mark.parametrize("which", ["2", "1:2", "99", "a.csv", "", "1:", "-1", "1:3:4"])
+def test_what_is_not_in_quarantine_is_not_shown_but_explained(held: Workspace, deliver: Deliver, which: str) -> None:
+    deliver(held.input_folder, "b.csv", ["d1,1,1,1,0"])
+    ingest(held)
+    with pytest.raises(UsageError) as caught:
+        show_quarantine(held, which)
+    assert "holdfast quarantine list" in str(caught.value)
+
+
+# ---- one row repaired
+
+
+def test_a_repaired_row_is_taken_in_with_the_line_that_it_had(held: Workspace) -> None:
+    done = repair(held, "1:3", {"lastmonth_activity": "2"})
+    assert (done.act, done.ids) == ("repaired", ("1:3",))
+    assert rows_of(held) == GOOD
+    assert states(held)[3] == "repaired"
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+    assert states(held)[3] == "replayed"
+    (traced,) = trace_client(held, "c2").rows
+    assert (traced.file, traced.line, traced.delivery) == ("a.csv (repaired)", 3, 2)
+
+
+def test_a_row_can_be_repaired_in_steps_and_again(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    repair(held, "1:3", {"number_of_employees": "33", "corporation": "c2, Ltd"})
+    replay(held)
+    assert rows_of(held)[-1] == '"c2, Ltd",2,20,33,1'
+
+
+def test_the_original_text_stays_beside_the_repaired_one(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    row = row_in(held, "1:3")
+    assert (row.text, row.repaired) == ("c2,two,20,3,1", "c2,2,20,3,1")
+
+
+def test_a_misspelt_column_is_answered_with_the_nearest_one(held: Workspace) -> None:
+    with pytest.raises(UsageError, match="did you mean 'lastmonth_activity'"):
+        repair(held, "1:3", {"lastmont_activity": "2"})
+    with pytest.raises(UsageError, match="it has: corporation, lastmonth_activity"):
+        repair(held, "1:3", {"zzz": "2"})
+
+
+@pytest.mark.parametrize("value", ["zwei", "", "1e400", "2,5", "-1"])
+def test_a_repair_that_still_breaks_a_rule_changes_nothing(held: Workspace, value: str) -> None:
+    with pytest.raises(UsageError, match="row 1:3 would still be refused: column lastmonth_activity") as caught:
+        repair(held, "1:3", {"lastmonth_activity": value})
+    assert "nothing was changed" in str(caught.value)
+    assert states(held)[3] == "open"
+    assert replay(held).files == ()
+
+
+@pytest.mark.parametrize("which", ["1", "1:2", "1:99", "1:8"])
+def test_only_a_row_in_quarantine_can_be_repaired(held: Workspace, which: str) -> None:
+    with pytest.raises(UsageError, match=f"no row {which} is in quarantine"):
+        repair(held, which, {"lastmonth_activity": "2"})
+
+
+def test_a_row_with_the_wrong_number_of_fields_needs_all_of_them(held: Workspace) -> None:
+    with pytest.raises(UsageError, match="cannot be told apart") as caught:
+        repair(held, "1:6", {"number_of_employees": "6", "exited": "0"})
+    assert caught.value.hint == "set these too: corporation, lastmonth_activity, lastyear_activity"
+    columns = ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited")
+    repair(held, "1:6", dict(zip(columns, CORRECTIONS[6], strict=True)))
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c5,5,50,6,0"]
+
+
+def test_a_row_with_a_line_end_in_a_field_is_repaired_like_any_other(held: Workspace) -> None:
+    repair(held, "1:7", {"lastmonth_activity": "66"})
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c6,66,60,7,0"]
+
+
+# ---- many rows repaired
+
+
+def test_many_rows_are_written_out_corrected_and_brought_back(held: Workspace) -> None:
+    done = repair_from(held, "1", corrected(held, CORRECTIONS))
+    assert done.rows == 5
+    file = taken_by(replay(held))
+    assert (file.rows, file.accepted) == (5, 5)
+    assert rows_of(held) == [*GOOD, *(",".join(fields) for fields in CORRECTIONS.values())]
+    assert set(states(held).values()) == {"replayed"}
+
+
+def test_the_corrections_name_lines_and_fields_as_far_as_they_can_be_told_apart(held: Workspace) -> None:
+    path = held.root / "corrections.csv"
+    show_quarantine(held, "1", out=path)
+    with path.open(encoding="utf-8", newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert header[:2] == ["_line", "corporation"]
+    assert rows[0] == ["3", "c2", "two", "20", "3", "1"]
+    assert rows[2] == ["6", "c5,5,50"]
+    assert rows[3] == ["7", "c6", "6\n6", "60", "7", "0"]
+
+
+@pytest.mark.parametrize("line", sorted(CORRECTIONS))
+def test_rows_that_were_left_as_they_were_are_passed_over(held: Workspace, line: int) -> None:
+    done = repair_from(held, "1", corrected(held, {line: CORRECTIONS[line]}))
+    assert done.ids == (f"1:{line}",)
+    assert [each for each, state in states(held).items() if state == "repaired"] == [line]
+
+
+def test_one_row_that_is_still_broken_keeps_all_corrections_out(held: Workspace) -> None:
+    broken = CORRECTIONS | {5: ["c4", "4", "vierzig", "5", "1"]}
+    with pytest.raises(UsageError, match="row 1:5 would still be refused: column lastyear_activity"):
+        repair_from(held, "1", corrected(held, broken))
+    assert set(states(held).values()) == {"open"}
+
+
+def test_corrections_of_rows_that_were_repaired_before_show_the_repaired_fields(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    path = corrected(held, {})
+    assert "3,c2,2,20,3,1" in path.read_text("utf-8-sig")
+    assert repair_from(held, "1", path).rows == 0
+
+
+def test_rows_may_be_left_out_of_the_corrections_and_empty_lines_do_not_matter(held: Workspace) -> None:
+    path = corrected(held, CORRECTIONS)
+    header, first, *_ = path.read_text("utf-8-sig").splitlines()
+    path.write_text(f"{header}\n{first}\n\n,,,,,\n")
+    assert repair_from(held, "1", path).ids == ("1:3",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("_line,corporation\n", "the first line has to be _line,corporation,lastmonth_activity"),
+        ("", "the first line has to be"),
+        ("{header}\n2,c1,1,10,2,0\n", "'2' is no line of a.csv in quarantine"),
+        ("{header}\nabc,c1,1,10,2,0\n", "'abc' is no line of a.csv in quarantine"),
+        ("{header}\n3,c2,2,20,3,1\n3,c2,9,20,3,1\n", "line 3 is there twice"),
+        ('{header}\n3,c2,"2,20,3,1\n', "not CSV"),
+    ],
+)
+def test_corrections_that_cannot_be_meant_are_refused_and_change_nothing(
+    held: Workspace, text: str, message: str
+) -> None:
+    path = corrected(held, {})
+    header = path.read_text("utf-8-sig").splitlines()[0]
+    path.write_text(text.replace("{header}", header))
+    with pytest.raises(FileRefused) as caught:
+        repair_from(held, "1", path)
+    assert message in str(caught.value)
+    assert set(states(held).values()) == {"open"}
+
+
+def test_corrections_in_another_encoding_are_refused(held: Workspace) -> None:
+    path = corrected(held, {3: ["cé", "2", "20", "3", "1"]})
+    path.write_bytes(path.read_text("utf-8-sig").encode("latin-1"))
+    with pytest.raises(FileRefused, match="not CSV in UTF-8"):
+        repair_from(held, "1", path)
+
+
+@pytest.mark.parametrize("place", ["sourcedata/c.csv", "ingesteddata/finaldata.csv", "config.json", "models/../config.json"])
+def test_corrections_are_not_written_where_the_workspace_keeps_its_own_files(held: Workspace, place: str) -> None:
+    before = files_below(held.root)
+    with pytest.raises(UsageError, match="where the workspace keeps its own files"):
+        show_quarantine(held, "1", out=held.root / place)
+    assert files_below(held.root) == before
+
+
+# ---- rows let go
+
+
+def test_waived_rows_stay_out_and_are_no_longer_open(held: Workspace) -> None:
+    repair(held, "1:5", {"lastyear_activity": "40"})
+    done = waive(held, ["1:3", "1:5"], "test clients")
+    assert (done.act, done.ids) == ("waived", ("1:3", "1:5"))
+    assert replay(held).files == ()
+    assert rows_of(held) == GOOD
+    assert (only(held).open, only(held).waived) == (3, 2)
+    assert row_in(held, "1:3").reason == "test clients"
+
+
+def test_a_whole_delivery_can_be_waived(held: Workspace) -> None:
+    assert waive(held, ["1"], "of no use").rows == 5
+    assert only(held).open == 0
+
+
+def test_a_repair_takes_a_waiver_back(held: Workspace) -> None:
+    waive(held, ["1:3"], "test client")
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+
+
+def test_a_waiver_needs_a_reason(held: Workspace) -> None:
+    with pytest.raises(UsageError, match="needs a reason"):
+        waive(held, ["1:3"], " ")
+
+
+@pytest.mark.parametrize("which", ["1:2", "1:99", "7"])
+def test_waiving_what_is_not_in_quarantine_waives_nothing_at_all(held: Workspace, which: str) -> None:
+    with pytest.raises(UsageError):
+        waive(held, ["1:3", which], "no")
+    assert set(states(held).values()) == {"open"}
+
+
+def test_rows_that_were_taken_in_cannot_be_waived(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    with pytest.raises(UsageError, match="1:3"):
+        waive(held, ["1:3"], "too late")
+    assert states(held)[3] == "replayed"
+
+
+def test_rows_that_were_taken_in_cannot_be_repaired_again(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    with pytest.raises(UsageError, match="1:3 was taken in"):
+        repair(held, "1:3", {"lastmonth_activity": "22"})
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+
+
+# ---- taken in again
+
+
+def test_a_replay_accounts_for_every_row(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    repair(held, "1:5", {"corporation": "c1", "lastmonth_activity": "1", "lastyear_activity": "10",
+                         "number_of_employees": "2", "exited": "0"})  # fmt: skip
+    record = replay(held)
+    file = taken_by(record)
+    assert (file.rows, file.accepted, file.duplicate, file.repairs) == (2, 1, 1, 1)
+    assert record.dataset.rows == len(rows_of(held)) == 4
+    assert exit_status_of(record) == 0
+
+
+def test_a_replay_with_nothing_to_take_in_says_so_and_leaves_no_file(held: Workspace) -> None:
+    before = set(files_below(held.output_folder))
+    record = replay(held)
+    assert (record.files, record.notices) == ((), ("no row in quarantine can be taken in as it is",))
+    assert set(files_below(held.output_folder)) == before
+
+
+def test_a_second_replay_changes_nothing(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    first = replay(held)
+    before = files_below(held.output_folder)
+    second = replay(held)
+    assert second.files == ()
+    assert second.dataset == first.dataset
+    assert files_below(held.output_folder) == before
+
+
+def test_each_replay_takes_what_was_repaired_since_the_last_one(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    repair(held, "1:10", {"number_of_employees": "1"})
+    assert taken_by(replay(held)).rows == 1
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1", "c8,8,80,1,0"]
+
+
+def test_one_delivery_can_be_replayed_alone(held: Workspace, deliver: Deliver) -> None:
+    deliver(held.input_folder, "b.csv", ["d1,1,1,1,0", "d2,x,1,1,0"])
+    ingest(held)
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    repair(held, "2:3", {"lastmonth_activity": "2"})
+    assert taken_by(replay(held, which="2")).repairs == 2
+    assert states(held)[3] == "repaired"
+
+
+@pytest.mark.parametrize("lost", ["record_delivery", "record_acts"])
+def test_killed_after_the_commit_the_next_replay_takes_no_row_twice(
+    held: Workspace, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, lost, killed)
+        with pytest.raises(KeyboardInterrupt):
+            replay(held)
+    assert states(held)[3] == "repaired"
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+    assert states(held)[3] == "replayed"
+    assert [file.rows for file in deliveries_to(held)] == [8, 1]
+
+
+def test_killed_before_finaldata_is_written_the_next_ingestion_writes_it(
+    held: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("holdfast.steps.quarantine.write_out", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replay(held)
+    ingest(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+
+
+def test_ingestion_finds_nothing_new_after_a_replay(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    taken = replay(held)
+    record = ingest(held)
+    assert (record.files, record.known, record.dataset) == ((), 1, taken.dataset)
+
+
+def test_replayed_rows_survive_compaction(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    assert tidy(held).merged == 2
+    repair(held, "1:10", {"number_of_employees": "1"})
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1", "c8,8,80,1,0"]
+
+
+# ---- deliveries that are superseded, lost, or read by another schema
+
+
+def test_superseding_a_delivery_takes_its_repaired_rows_with_it(held: Workspace, deliver: Deliver) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    deliver(held.input_folder, "a.csv", ["c9,9,90,9,0"])
+    ingest(held)
+    assert rows_of(held) == ["c9,9,90,9,0"]
+    assert list_quarantine(held).deliveries == ()
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_superseding_takes_rows_with_it_that_were_repaired_twice(
+    held: Workspace, deliver: Deliver, merged: bool
+) -> None:
+    held = configured(held, conflicts="quarantine")
+    ingest(held)
+    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "c1"})
+    assert taken_by(replay(held)).quarantined == 1
+    repair(held, "2:3", {"corporation": "c2"})
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+    if merged:
+        tidy(held)
+    deliver(held.input_folder, "a.csv", ["c9,9,90,9,0"])
+    ingest(held)
+    assert rows_of(held) == ["c9,9,90,9,0"]
+
+
+def test_rows_of_a_superseded_delivery_are_history(held: Workspace, deliver: Deliver) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    deliver(held.input_folder, "a.csv", ["c9,9,90,9,0"])
+    ingest(held)
+    for act in (
+        lambda: repair(held, "1:5", {"lastyear_activity": "40"}),
+        lambda: waive(held, ["1:5"], "gone"),
+        lambda: replay(held, which="1"),
+    ):
+        with pytest.raises(UsageError, match="delivery 1 is no longer part of the dataset"):
+            act()
+    assert replay(held).files == ()
+    assert rows_of(held) == ["c9,9,90,9,0"]
+    assert states(held)[5] == "open"
+
+
+def widened(workspace: Workspace) -> Workspace:
+    """The same workspace; fewer than no employees are now allowed."""
+
+    def wider(schema: Schema) -> Schema:
+        columns = [replace(column, minimum=-10) if column.name == "number_of_employees" else column for column in schema.columns]
+        return replace(schema, columns=tuple(columns))
+
+    return replace(workspace, schema=wider(workspace.schema))
+
+
+def test_a_wider_bound_takes_the_files_in_anew_with_rows_that_keep_it_now(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    wider = widened(held)
+    record = ingest(wider)
+    assert (record.accepted, record.quarantined) == (4, 4)
+    assert rows_of(wider) == [*GOOD, "c8,8,80,-1,0"]
+    assert only(wider).open == 4
+
+
+def test_going_back_to_the_narrow_bound_brings_the_repairs_back(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    ingest(widened(held))
+    ingest(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+    assert states(held)[3] == "replayed"
+
+
+# ---- contradictions
+
+
+@pytest.fixture
+def contradicted(held: Workspace, deliver: Deliver) -> Workspace:
+    """A workspace in which line 3 of delivery 2 contradicts line 2 of delivery 1, under the rule "quarantine"."""
+    held = configured(held, conflicts="quarantine")
+    deliver(held.input_folder, "b.csv", ["d1,1,10,2,0", "c1,1,10,99,0", "d1,1,10,2,0"])
+    ingest(held)
+    return held
+
+
+def test_a_contradiction_names_the_line_that_it_contradicts(contradicted: Workspace) -> None:
+    row = row_in(contradicted, "2:3")
+    assert (row.text, row.kept) == ("c1,1,10,99,0", False)
+    assert row.rule == "contradicts line 2 of a.csv, which has the same corporation"
+    assert rows_of(contradicted) == [*GOOD, "d1,1,10,2,0"]
+
+
+def test_a_contradiction_is_not_replayed_as_it_is(contradicted: Workspace) -> None:
+    assert replay(contradicted).files == ()
+    assert rows_of(contradicted) == [*GOOD, "d1,1,10,2,0"]
+
+
+def test_a_contradiction_that_was_about_another_client_is_repaired(contradicted: Workspace) -> None:
+    repair(contradicted, "2:3", {"corporation": "d3"})
+    assert taken_by(replay(contradicted)).accepted == 1
+    assert rows_of(contradicted) == [*GOOD, "d1,1,10,2,0", "d3,1,10,99,0"]
+
+
+def test_a_contradiction_that_is_corrected_to_agree_is_a_duplicate(contradicted: Workspace) -> None:
+    repair(contradicted, "2:3", {"number_of_employees": "2"})
+    assert taken_by(replay(contradicted)).duplicate == 1
+    assert rows_of(contradicted) == [*GOOD, "d1,1,10,2,0"]
+
+
+def test_a_repaired_row_that_contradicts_another_goes_to_quarantine_again(contradicted: Workspace) -> None:
+    repair(contradicted, "1:3", {"lastmonth_activity": "2", "corporation": "c7"})
+    record = replay(contradicted)
+    file = taken_by(record)
+    assert (file.rows, file.accepted, file.quarantined) == (1, 0, 1)
+    assert exit_status_of(record) == 3
+    assert row_in(contradicted, f"{file.number}:3").rule == "contradicts line 9 of a.csv, which has the same corporation"
+    assert replay(contradicted).files == ()
+
+
+def test_one_line_may_be_in_quarantine_twice_kept_without_its_label_and_contradicting(
+    held: Workspace, deliver: Deliver
+) -> None:
+    held = configured(held, conflicts="quarantine")
+    deliver(held.input_folder, "b.csv", ["c1,5,5,5,perhaps", "d1,1,1,1,0"])
+    ingest(held)
+    rows = show_quarantine(held, "2:2").rows
+    assert sorted(row.kept for row in rows) == [False, True]
+    repair(held, "2:2", {"corporation": "d2", "exited": "1"})
+    replay(held)
+    assert rows_of(held) == [*GOOD, "d1,1,1,1,0", "d2,5,5,5,1"]
+    assert {row.kept: row.state for row in show_quarantine(held, "2:2").rows} == {True: "open", False: "replayed"}
+
+
+# ---- erased clients
+
+
+def test_an_erased_client_is_not_brought_back_by_a_replay(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "c20"})
+    repair(held, "1:5", {"lastyear_activity": "40"})
+    erase(held, "c20", "case 1")
+    erase(held, "c4", "case 2")
+    replay(held)
+    assert rows_of(held) == GOOD
+
+
+def test_a_row_repaired_to_name_an_erased_client_is_counted_and_left_out(held: Workspace) -> None:
+    erase(held, "c99", "case 1")
+    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "c99"})
+    file = taken_by(replay(held))
+    assert (file.rows, file.accepted, file.erased) == (1, 0, 1)
+    assert rows_of(held) == GOOD
