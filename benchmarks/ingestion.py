@@ -41,7 +41,7 @@ BARE = """
 import sys, duckdb
 source, destination, columns, threads = sys.argv[1:]
 connection = duckdb.connect(config={"threads": int(threads)})
-connection.execute("SET preserve_insertion_order = false")
+connection.execute("SET preserve_insertion_order = false; SET enable_progress_bar = false")
 columns = f", auto_detect = false, header = true, columns = {columns}" if columns else ""
 query = f"SELECT DISTINCT * FROM read_csv('{source}/*.csv'{columns})"
 print(connection.execute(f"COPY ({query}) TO '{destination}' (FORMAT csv, HEADER)").fetchone()[0])

@@ -85,6 +85,18 @@ def test_a_whole_number_may_stand_for_a_decimal() -> None:
     assert (metric.value, type(metric.value)) == (1.0, float)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
+@given(data=st.data())
+def test_what_was_written_before_a_field_was_there_reads_as_its_default(kind: type[Any], data: st.DataObject) -> None:
+    record = data.draw(build(kind))
+    later = {
+        field.name: field.default for field in dataclasses.fields(kind) if field.default is not dataclasses.MISSING
+    }
+    written = {name: value for name, value in to_json(record).items() if name not in later}
+    assert from_json(kind, written) == dataclasses.replace(record, **later)
+
+
 # ---- what is not the form of a record
 
 ROW = {"file": "a.csv", "line": 2, "column": None, "rule": "missing", "text": ""}

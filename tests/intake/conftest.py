@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.intake import readers
 from holdfast.intake.readers import Child
 from holdfast.workspace import Workspace
 
@@ -22,7 +23,7 @@ def empty(make_company: Callable[[Path], Workspace], tmp_path: Path) -> Workspac
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    """A reading process of its own, ended at the end."""
-    child = Child()
+    """A reading process."""
+    child: Child = readers.Child()  # one that is kept between tests
     yield child
     child.end()

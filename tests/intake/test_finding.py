@@ -16,11 +16,16 @@ from holdfast.errors import ConfigurationError, NotPermitted
 from holdfast.intake import finding
 from holdfast.intake.finding import Found, Lying, look
 from holdfast.sourcelist import FolderSource
+from holdfast.sources.files import digest_of_delivery, open_regular
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
 HOUR = 3_600
-PATIENT = {"settle_seconds": 0.0, "unfinished_seconds": 60.0}
+
+
+def patient(workspace: Workspace) -> Workspace:
+    """The workspace that waits a minute for the end of a file."""
+    return replace(workspace, unfinished_seconds=60.0)
 
 
 def unknown(_: Found) -> bool:
@@ -120,9 +125,8 @@ def test_a_file_that_vanishes_before_it_is_opened_is_told_and_nothing_else(
     def digest_of_what_is_left(path: Path) -> str:
         if path.name == "a.csv":
             path.unlink()
-        return real(path)
+        return digest_of_delivery(path)
 
-    real = finding.digest_of_delivery
     monkeypatch.setattr(finding, "digest_of_delivery", digest_of_what_is_left)
     lying = look(empty, unknown)
     assert (names(lying), lying.unreadable) == (["b.csv"], ())
@@ -138,11 +142,10 @@ def test_a_file_that_vanishes_before_its_end_is_looked_at_is_waited_for_and_the_
     def open_what_is_left(path: Path) -> object:
         if path.name == "a.csv":
             path.unlink()
-        return real(path)
+        return open_regular(path)
 
-    real = finding.open_regular
     monkeypatch.setattr(finding, "open_regular", open_what_is_left)
-    lying = look(replace(empty, **PATIENT), unknown)
+    lying = look(patient(empty), unknown)
     assert (names(lying), lying.unreadable) == (["b.csv"], ())
     (told,) = lying.deferred
     assert told.startswith("a.csv: left for the next time, cannot read: No such file")
@@ -169,11 +172,9 @@ FINISHED = {
 
 
 @pytest.mark.parametrize(("name", "data"), UNFINISHED.items())
-def test_a_young_file_that_does_not_end_as_a_whole_one_is_waited_for(
-    empty: Workspace, name: str, data: bytes
-) -> None:
+def test_a_young_file_that_does_not_end_as_a_whole_one_is_waited_for(empty: Workspace, name: str, data: bytes) -> None:
     written(empty.input_folder / name, data, seconds_ago=30)
-    lying = look(replace(empty, **PATIENT), unknown)
+    lying = look(patient(empty), unknown)
     assert lying.files == ()
     assert lying.deferred == (
         f"{name}: left for the next time, it does not end as a whole file does; "
@@ -184,13 +185,13 @@ def test_a_young_file_that_does_not_end_as_a_whole_one_is_waited_for(
 @pytest.mark.parametrize(("name", "data"), UNFINISHED.items())
 def test_an_old_file_is_taken_as_it_is(empty: Workspace, name: str, data: bytes) -> None:
     written(empty.input_folder / name, data, seconds_ago=61)
-    assert names(look(replace(empty, **PATIENT), unknown)) == [name]
+    assert names(look(patient(empty), unknown)) == [name]
 
 
 @pytest.mark.parametrize(("name", "data"), FINISHED.items())
 def test_a_file_that_ends_as_a_whole_one_is_not_waited_for(empty: Workspace, name: str, data: bytes) -> None:
     written(empty.input_folder / name, data)
-    assert names(look(replace(empty, **PATIENT), unknown)) == [name]
+    assert names(look(patient(empty), unknown)) == [name]
 
 
 def test_a_file_from_the_future_is_as_old_as_its_arrival(empty: Workspace) -> None:
@@ -210,7 +211,7 @@ def test_a_known_file_is_not_waited_for(empty: Workspace) -> None:
 
 def test_the_pause_is_as_long_as_the_youngest_file_needs(empty: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(finding.time, "sleep", pauses.append)
+    monkeypatch.setattr(time, "sleep", pauses.append)
     written(empty.input_folder / "old.csv", b"a,b\n", seconds_ago=HOUR)
     look(replace(empty, settle_seconds=10.0), unknown)
     assert pauses == []
@@ -237,7 +238,7 @@ def test_a_file_that_changes_in_the_pause_is_waited_for(
         else:
             path.unlink()
 
-    monkeypatch.setattr(finding.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     lying = look(replace(empty, settle_seconds=10.0), unknown)
     assert lying.files == ()
     assert lying.deferred == ("a.csv: left for the next time, it is still being written",)

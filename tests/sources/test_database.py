@@ -23,7 +23,7 @@ from holdfast.schema import BRIEF_SCHEMA, Column, Schema
 from holdfast.sourcelist import DatabaseSource
 from holdfast.sources import database as database_module
 from holdfast.sources.database import DatabaseAddress, DatabaseRead, columns_of
-from holdfast.sources.parsed import LINE
+from holdfast.sources.parsed import LINE, Delivered
 
 if TYPE_CHECKING:
     from tests.sources.conftest import Database
@@ -56,7 +56,8 @@ def read(
     rows: list[dict[str, Any]] = []
     rejected: list[RejectedRow] = []
     with DatabaseRead(source, address, schema, since) as reading:
-        for batch in reading:
+        delivered: Delivered = reading
+        for batch in delivered:
             rows += batch.rows.to_pylist()
             rejected += batch.rejected
     return Read(rows, [row.pop(LINE) for row in rows], rejected, reading)

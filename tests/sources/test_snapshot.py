@@ -316,10 +316,12 @@ def test_a_missing_table_is_looked_for_in_its_schema(postgresql: Database) -> No
     assert error.hint == "did you mean 'sales.clients'?"
 
 
-def test_a_missing_column_of_a_query_is_named(filled: Database) -> None:
-    error = failure(filled.address, DatabaseSource(name="crm", query="SELECT corporatoin FROM clients"))
+@pytest.mark.parametrize("query", ["SELECT misspelt FROM clients", "SELECT corporation FROM misspelt"])
+def test_what_a_query_cannot_find_is_named(filled: Database, query: str) -> None:
+    error = failure(filled.address, DatabaseSource(name="crm", query=query))
     assert type(error) is ConfigurationError
-    assert "corporatoin" in str(error)
+    assert str(error).startswith("crm: the query cannot be read: ")
+    assert "misspelt" in str(error)
 
 
 @SERVERS
@@ -396,6 +398,23 @@ def test_nothing_can_be_written_to_a_server(filled: Database) -> None:
     finally:
         snapshot.close()
     assert count(filled.address) == ROWS
+
+
+# ---- one snapshot
+
+
+def test_two_statements_of_one_snapshot_see_the_same_rows(database: Database) -> None:
+    if database.kind == "sqlite":
+        database.run("PRAGMA journal_mode = WAL")
+    database.run(f"CREATE TABLE clients ({TABLE})")
+    rows = sa.select(sa.func.count()).select_from(sa.table("clients"))
+    snapshot = snapshot_module.Snapshot(CRM, database.address)
+    try:
+        before = snapshot.first(rows)
+        database.run("INSERT INTO clients VALUES ('acme', 1, 2, 3, 0)")
+        assert snapshot.first(rows) == before == (0,)
+    finally:
+        snapshot.close()
 
 
 # ---- addresses and drivers

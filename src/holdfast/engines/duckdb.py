@@ -23,7 +23,7 @@ from holdfast.records import ColumnSummary, Occurrence
 from holdfast.schema import Column, Schema
 
 BATCH_ROWS = 100_000
-MEMORY = "600MB"
+MEMORY = "500MB"
 FEW = 1_000_000
 """So many rows are compared with each other in no time."""
 MOST_BITS = 1_000_000_000
@@ -62,7 +62,7 @@ class DuckDBEngine:
             }
         )
         # Cells such as 1e400 and dates must read the same on every machine.
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
         self._judged: dict[tuple[View, int], str] = {}
 
     def __enter__(self) -> DuckDBEngine:

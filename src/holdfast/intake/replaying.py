@@ -26,7 +26,8 @@ def replay_rows(
     the next call.
     """
     workspace, ledger = session.workspace, session.ledger
-    name, longest = f"{origin.name} (repaired)", workspace.limits.field_characters
+    name = origin.name if origin.repairs else f"{origin.name} (repaired)"
+    longest = workspace.limits.field_characters
     rows = RepairedRows(texts, origin.header, name, workspace.schema, origin.digest, longest=longest)
     twin = history.twin(rows.digest)
     if twin:
@@ -43,7 +44,7 @@ def replay_rows(
         received=utc_now(),
         status="accepted",
         header=rows.header,
-        repairs=origin.number,
+        repairs=origin.repairs or origin.number,  # rows repaired twice leave with the file that they stood in, too
     )
     part, quarantine = part_path(session, file), quarantine_of(workspace, file)
     with replacing(quarantine) as new_quarantine, replacing(part) as new_part:
@@ -51,6 +52,7 @@ def replay_rows(
         stored = store(rows, workspace.schema, destination, Passing(erased=erased.recogniser()), lambda _: None)
     if not stored.rows:
         part.unlink()
+        quarantine.unlink()
         return ()
     complete = replace(
         file,

@@ -44,11 +44,14 @@ def take_files(session: Session, history: History, lying: Lying, erased: Erased)
     new = [file for file in lying.files if not history.knows(file)]
     if not new:
         return taken
-    most = min(os.cpu_count() or 1, len(new), 1 + sum(file.size for file in new) // SECOND_READER_BYTES)
-    with Readers(most) as readers:
-        for group in _groups(new):
-            _Group(session, history, lying, erased, taken).take(group, readers)
+    for group in _groups(new):
+        _Group(session, history, lying, erased, taken).take(group)
     return taken
+
+
+def _worth(files: Sequence[Found]) -> int:
+    """How many reading processes pay for these files."""
+    return max(1, min(os.cpu_count() or 1, len(files), 1 + sum(file.size for file in files) // SECOND_READER_BYTES))
 
 
 def _groups(files: Sequence[Found]) -> Iterator[list[Found]]:
@@ -71,7 +74,7 @@ class _Group:
     erased: Erased
     taken: Taken
 
-    def take(self, files: Sequence[Found], readers: Readers) -> None:
+    def take(self, files: Sequence[Found]) -> None:
         """Read those that are no copies of others, then commit all in their order."""
         number = self.session.ledger.next_delivery()
         entries = [self._entry(file, number + place) for place, file in enumerate(files)]
@@ -79,7 +82,7 @@ class _Group:
         for file, entry in zip(files, entries, strict=True):
             if self.history.twin(file.digest) is None and self.history.refused_twin(file) is None:
                 originals.setdefault(file.digest, (file, entry))
-        outcomes = self._read(list(originals.values()), readers)
+        outcomes = self._read(list(originals.values()))
         fresh: list[Fresh] = []
         again: list[Found] = []
         for file, entry in zip(files, entries, strict=True):
@@ -95,7 +98,7 @@ class _Group:
                 self._settle(file, entry, outcome)
         self._commit(fresh)
         if again:
-            self.take(again, readers)
+            self.take(again)
 
     def _entry(self, file: Found, number: int) -> SourceFile:
         return SourceFile(
@@ -108,7 +111,7 @@ class _Group:
             status="refused",
         )
 
-    def _read(self, files: Sequence[tuple[Found, SourceFile]], readers: Readers) -> dict[str, Stored | HoldfastError]:
+    def _read(self, files: Sequence[tuple[Found, SourceFile]]) -> dict[str, Stored | HoldfastError]:
         """What became of each file, by digest."""
         outcomes: dict[str, Stored | HoldfastError] = {}
         with ExitStack() as stack:
@@ -121,6 +124,8 @@ class _Group:
                 else:
                     requests.append(self._request(file, entry, stream))
             readable = [file for file, _ in files if file.digest not in outcomes]
+            # They end before the rows are compared: what they hold would count as well.
+            readers = stack.enter_context(Readers(_worth(readable)))
             for file, outcome in zip(readable, readers.read(requests, self.session.progress), strict=True):
                 outcomes[file.digest] = self._checked(file, outcome)
         return outcomes

@@ -154,12 +154,11 @@ class DatabaseRead:
 
     def _match(self, names: Sequence[str]) -> None:
         try:
-            self.notices = match_header(names, self._schema, self.name)[1]
+            self.notices = match_header(names, self._schema, self.name, line=None)[1]
         except FileRefused as error:
             close = nearest(error.column or "", set(names) - set(self._schema.names))
             meant = f"did you mean '{excerpt(close)}'? " if close else ""
             error.hint = f"{meant}The key 'columns' of the source says what a column is called in the schema"
-            error.row = None  # a table has no first line
             raise
 
     def _statement(self, table: sa.FromClause, snapshot: Snapshot) -> sa.Select[Any]:
@@ -170,16 +169,16 @@ class DatabaseRead:
         mark = _column(self._source.watermark)
         # Where a client comes twice, the row known to be the latest has to be the last.
         statement = statement.order_by(sa.case((mark.is_(None), 0), else_=1), mark, *columns)
+        if self.watermark is None:
+            return statement
         example = snapshot.first(sa.select(mark).select_from(table).where(mark.is_not(None)))
-        changed = None if example is None else self._changed(mark, example[0])
+        changed = None if example is None else self._changed(mark, example[0], self.watermark)
         return statement if changed is None else statement.where(sa.or_(mark.is_(None), changed))
 
-    def _changed(self, mark: sa.ColumnClause[Any], example: object) -> sa.ColumnElement[bool] | None:
+    def _changed(self, mark: sa.ColumnClause[Any], example: object, since: str) -> sa.ColumnElement[bool] | None:
         """The condition that a watermark is not before the overlap; None where everything is to be read."""
         [like] = self._marks((example,))
-        if self.watermark is None:
-            return None
-        self._greatest = read_back(self.watermark, like)
+        self._greatest = read_back(since, like)
         if self._greatest is None:
             self._notice(f"the watermark '{self._source.watermark}' has another type than before: all rows are read")
             return None

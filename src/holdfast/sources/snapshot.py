@@ -181,9 +181,11 @@ class Snapshot:
                 meaning = "late"
             elif meaning == "lost" and self._connection:
                 meaning = "broken off"
+            elif meaning == "missing" and not self._source.table:
+                meaning = "statement"
             problem = self._fault(meaning, cause)
-            if meaning == "missing" and self._source.table:
-                problem.hint = self._nearest_table(self._source.table) or problem.hint
+            if meaning == "missing":
+                problem.hint = self._nearest_table(self._source.table or "") or problem.hint
             raise problem from None
 
     def _fault(self, meaning: Meaning, cause: BaseException) -> HoldfastError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ from holdfast.session import Progress, Session, begin, reading, silent, utc_now
 from holdfast.sources.repaired import RepairedRows, RowText, fields_of, text_of
 from holdfast.store.files import write_file
 from holdfast.store.quarantine import HeldRow, held_rows
-from holdfast.workspace import Workspace, current_user
+from holdfast.workspace import CONFIG_NAME, Workspace, current_user
 
 if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
@@ -60,16 +61,18 @@ def show_quarantine(
 ) -> QuarantineShow:
     """The refused rows of a delivery, or one row of it (`which`: delivery, or delivery:line), with their texts.
 
-    With `out` they are written to a CSV file, with their line numbers, to be repaired there. Raises UsageError for
-    a delivery that is not in quarantine.
+    With `out` those that were not taken in yet are written to a CSV file, with their line numbers, to be repaired
+    there. Raises UsageError for a delivery that is not in quarantine, and a place among the workspace's own files.
     """
+    if out is not None:
+        _refuse_own_place(workspace, out)
     with reading(workspace) as (ledger, _):
         file, line = _found(workspace, ledger, which)
         rows = [row for row in _rows(workspace, ledger, file) if line in {None, row.line}]
     if not rows:
         raise UsageError(f"nothing of delivery {which} is in quarantine", hint="holdfast quarantine list")
     if out is not None:
-        _write(out, file, [row for row in rows if not row.kept])
+        _write(out, file, [row for row in rows if not row.kept and row.state != "replayed"])
     shown = tuple(rows if limit is None else rows[:limit])
     return QuarantineShow(delivery=file.number, name=file.name, header=file.header, total=len(rows), rows=shown)
 
@@ -77,16 +80,17 @@ def show_quarantine(
 def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> QuarantineDone:
     """Give cells of one refused row (`delivery:line`) new values; `replay` then takes it in.
 
-    Raises UsageError for a row that is not in quarantine, a column that it does not have, or values that still
-    break a rule, which it names.
+    Raises UsageError for a row that is not in quarantine or was taken in, a column that it does not have, or values
+    that still break a rule, which it names.
     """
     with begin(workspace, "quarantine repair") as session:
-        file, line = _found(workspace, session.ledger, which)
+        file, line = _current(session, which)
         rows = {row.line: row for row in _rows(workspace, session.ledger, file) if not row.kept}
         if line is None or line not in rows:
             raise UsageError(
                 f"no row {which} is in quarantine", hint="name one like 3:17; see holdfast quarantine list"
             )
+        _refuse_taken(rows[line])
         text = _changed(file, rows[line], changes)
         return _repaired(session, file, [RowText(line, text)])
 
@@ -94,37 +98,39 @@ def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> Quar
 def repair_from(workspace: Workspace, which: str, corrected: Path) -> QuarantineDone:
     """Repair rows of a delivery from a CSV file that `show_quarantine` wrote and somebody corrected.
 
-    Rows that were left as they were are passed over. Raises UsageError as `repair` does, naming the line of the file.
+    Rows that were left as they were are passed over. Raises UsageError as `repair` does, and FileRefused for a file
+    of another form, or with a line that is not in quarantine; nothing is changed then.
     """
     with begin(workspace, "quarantine repair") as session:
-        file, _ = _found(workspace, session.ledger, which)
+        file, _ = _current(session, which)
         rows = {row.line: row for row in _rows(workspace, session.ledger, file) if not row.kept}
-        texts = _corrected(corrected, file, rows)
-        changed = [row for row in texts if row.text not in {rows[row.line].text, rows[row.line].repaired}]
+        changed = _corrected(corrected, file, rows)
+        for each in changed:
+            _refuse_taken(rows[each.line])
         return _repaired(session, file, changed)
 
 
 def waive(workspace: Workspace, which: Sequence[str], reason: str) -> QuarantineDone:
     """Let refused rows go: they stay out of the dataset and are no longer open. A later repair takes this back.
 
-    `which`: rows (delivery:line) or whole deliveries. Raises UsageError for what is not in quarantine.
+    `which`: rows (delivery:line) or whole deliveries. Raises UsageError for what is not in quarantine; nothing is
+    let go then.
     """
     if not reason.strip():
         raise UsageError("letting rows go needs a reason", hint='--reason "a test client of ours"')
     with begin(workspace, "quarantine waive") as session:
-        ids: list[str] = []
+        acts: dict[str, QuarantineAct] = {}
         for each in which:
-            file, line = _found(workspace, session.ledger, each)
-            open_rows = [
-                row
-                for row in _rows(workspace, session.ledger, file)
-                if not row.kept and line in {None, row.line} and row.state in {"open", "repaired"}
-            ]
-            session.ledger.record_acts(
-                session.run_id, [_act(file, row.line, "waived", reason=reason) for row in open_rows]
-            )
-            ids += [row.id for row in open_rows]
-        done = QuarantineDone(act="waived", rows=len(ids), ids=tuple(ids), notices=(), next="holdfast quarantine list")
+            file, line = _current(session, each)
+            rows = [row for row in _rows(workspace, session.ledger, file) if line in {None, row.line}]
+            waiting = [row for row in rows if not row.kept and row.state != "replayed"]
+            if not waiting:
+                raise UsageError(f"nothing of {each} is waiting in quarantine", hint="holdfast quarantine list")
+            acts |= {row.id: _act(file, row.line, "waived", reason=reason) for row in waiting}
+        session.ledger.record_acts(session.run_id, list(acts.values()))
+        done = QuarantineDone(
+            act="waived", rows=len(acts), ids=tuple(acts), notices=(), next="holdfast quarantine list"
+        )
         session.result = done
         return done
 
@@ -133,22 +139,21 @@ def replay(where: Workspace | Session, progress: Progress = silent, *, which: st
     """Take in repaired rows, and open rows that keep the schema as it is now; then write finaldata.csv.
 
     Each delivery's rows become a delivery of their own, with the lines that they had. Rows that still break a rule
-    stay in quarantine. A row is taken in once, however often this is called.
+    stay in quarantine. A row is taken in once, however often this is called. Raises UsageError for a delivery that
+    is not part of the dataset.
     """
     with begin(where, "quarantine replay", progress) as session:
         workspace, ledger = session.workspace, session.ledger
         reconcile(session)
         history, erased = History.of(session), erased_clients(session)
-        files = [_found(workspace, ledger, which)[0]] if which else list(current_files(session))
+        files = [_current(session, which)[0]] if which else list(current_files(session))
         taken: list[SourceFile] = []
         for file in files:
             rows = [row for row in _rows(workspace, ledger, file) if _may_return(row)]
             if rows:
                 texts = [RowText(row.line, row.repaired or row.text) for row in rows]
                 taken += replay_rows(session, history, file, texts, erased)
-        if taken:
-            write_out(session)
-        session.worked = bool(taken)
+        session.worked = write_out(session) or bool(taken)
         record = _record(session, taken)
         session.result = record
         return record
@@ -189,6 +194,15 @@ def _found(workspace: Workspace, ledger: Ledger, which: str) -> tuple[SourceFile
         hint = "name a delivery like 3 or a row of it like 3:17; see holdfast quarantine list"
         raise UsageError(f"there is no delivery '{excerpt(which)}'", hint=hint)
     return file, int(match[2]) if match[2] else None
+
+
+def _current(session: Session, which: str) -> tuple[SourceFile, int | None]:
+    """Like `_found`, but only a delivery that the dataset is made of: of others no row can be taken in."""
+    file, line = _found(session.workspace, session.ledger, which)
+    if file.number not in {each.number for each in current_files(session)}:
+        hint = "it was refused, is a copy of another one, or was superseded; see holdfast quarantine list"
+        raise UsageError(f"delivery {file.number} ({file.name}) is not part of the dataset", hint=hint)
+    return file, line
 
 
 def _rows(workspace: Workspace, ledger: Ledger, file: SourceFile) -> Iterator[QuarantinedRow]:
@@ -241,6 +255,12 @@ def _rule(row: QuarantinedRow) -> str:
     if row.rule.startswith(CONTRADICTION):
         return "contradicts an earlier row"
     return f"{row.column}: {row.rule}" if row.column else row.rule
+
+
+def _refuse_taken(row: QuarantinedRow) -> None:
+    if row.state == "replayed":
+        hint = "deliver the file again, corrected: its rows then take the place of these"
+        raise UsageError(f"row {row.id} was taken in already", hint=hint)
 
 
 def _changed(file: SourceFile, row: QuarantinedRow, changes: Mapping[str, str]) -> str:
@@ -296,34 +316,61 @@ def _act(
     )
 
 
+def _refuse_own_place(workspace: Workspace, out: Path) -> None:
+    place = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
+    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
+    if place == workspace.root / CONFIG_NAME or any(place.is_relative_to(folder) for folder in folders):
+        raise UsageError("corrections do not go where the workspace keeps its own files", file=str(out))
+
+
 def _write(out: Path, file: SourceFile, rows: Sequence[QuarantinedRow]) -> None:
     """The rows as a table that a spreadsheet opens: their lines, then their fields as far as they can be told apart."""
-    lines = [text_of([LINE_COLUMN, *file.header])]
-    for row in rows:
-        text = row.repaired or row.text
-        fields = fields_of(text)
-        lines.append(text_of([str(row.line), *(fields if fields and len(fields) == len(file.header) else [text])]))
-    write_file(out.absolute(), "".join(f"{line}\r\n" for line in lines).encode())
+    lines = [[LINE_COLUMN, *file.header], *([str(row.line), *_cells(row.repaired or row.text, file)] for row in rows)]
+    write_file(out.absolute(), "".join(f"{text_of(line)}\r\n" for line in lines).encode())
+
+
+def _cells(text: str, file: SourceFile) -> list[str]:
+    fields = fields_of(text)
+    return fields if fields and len(fields) == len(file.header) else [text]
 
 
 def _corrected(path: Path, file: SourceFile, rows: Mapping[int, QuarantinedRow]) -> list[RowText]:
-    """The rows of a corrected file, by the lines that they had in the delivery."""
+    """The rows of a corrected file that were changed, by the lines that they had in the delivery."""
+    header, *records = _records(path) or [[]]
+    expected = [LINE_COLUMN, *file.header]
+    if header != expected:
+        hint = f"write it with: holdfast quarantine show {file.number} --out {path.name}"
+        raise FileRefused(f"the first line has to be {','.join(expected)}", file=str(path), row=1, hint=hint)
+    found: dict[int, list[str]] = {}
+    for number, fields in enumerate(records, 2):
+        if not any(fields):  # an empty line, or a line of a spreadsheet without a cell
+            continue
+        line = int(fields[0]) if fields[0].isdecimal() else None
+        if line is None or line not in rows:
+            message = f"'{excerpt(fields[0])}' is no line of {file.name} in quarantine"
+            raise FileRefused(message, file=str(path), row=number, column=LINE_COLUMN)
+        if line in found:
+            raise FileRefused(f"line {line} is there twice", file=str(path), row=number, column=LINE_COLUMN)
+        found[line] = fields[1:]
+    return [RowText(line, text_of(cells)) for line, cells in found.items() if _differ(cells, rows[line], file)]
+
+
+def _records(path: Path) -> list[list[str]]:
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        records = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except OSError as error:
         raise from_os_error(error, "read", str(path)) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise FileRefused(f"not CSV in UTF-8: {error}", file=str(path)) from None
-    expected = [LINE_COLUMN, *file.header]
-    if not records or records[0] != expected:
-        hint = f"write it with: holdfast quarantine show {file.number} --out {path.name}"
-        raise FileRefused(f"the first line has to be {','.join(expected)}", file=str(path), row=1, hint=hint)
-    texts = []
-    for number, fields in enumerate(records[1:], 2):
-        line = int(fields[0]) if fields and fields[0].isdecimal() else None
-        if line is None or line not in rows:
-            message = f"'{excerpt(fields[0] if fields else '')}' is no line of {file.name} in quarantine"
-            raise FileRefused(message, file=str(path), row=number, column=LINE_COLUMN)
-        texts.append(RowText(line, text_of(fields[1:])))
-    return texts
+
+
+def _differ(cells: Sequence[str], row: QuarantinedRow, file: SourceFile) -> bool:
+    """True unless these are the cells that were written out; a spreadsheet may have added empty ones, or left some."""
+    shown = [_cells(text, file) for text in (row.text, row.repaired) if text is not None]
+    return _filled(cells) not in map(_filled, shown)
+
+
+def _filled(cells: Sequence[str]) -> list[str]:
+    """The cells up to the last one that is not empty."""
+    return list(cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)])

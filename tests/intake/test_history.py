@@ -1,0 +1,158 @@
+"""The deliveries so far: what is known, what is a copy, and what takes whose place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from holdfast.intake.finding import Found
+from holdfast.intake.history import History
+from holdfast.records import SourceFile
+
+
+def file(number: int, name: str, digest: str, **changed: Any) -> SourceFile:
+    entry = SourceFile(
+        number=number,
+        name=name,
+        folder="practicedata",
+        digest=digest,
+        size=1,
+        received="2026-01-31T10:00:00Z",
+        status="accepted",
+    )
+    return replace(entry, **changed)
+
+
+def lies(name: str, digest: str, folder: str = "practicedata") -> Found:
+    return Found(path=Path("/data") / name, folder=folder, digest=digest, size=1)
+
+
+A = file(1, "a.csv", "A")
+B = file(2, "b.csv", "B")
+REFUSED = file(3, "c.csv", "C", status="refused")
+HISTORY = (A, B, REFUSED)
+
+
+def history(*deliveries: SourceFile, current: tuple[SourceFile, ...] | None = None) -> History:
+    accepted = tuple(each for each in deliveries if each.status == "accepted")
+    return History(deliveries, accepted if current is None else current)
+
+
+def test_the_current_deliveries_come_oldest_first() -> None:
+    assert history(B, A).current == (A, B)
+
+
+# ---- known
+
+
+def test_a_file_is_known_by_folder_name_and_bytes() -> None:
+    past = history(*HISTORY)
+    assert past.knows(lies("a.csv", "A"))
+    assert past.knows(lies("c.csv", "C"))
+    for other in (lies("b.csv", "A"), lies("a.csv", "B"), lies("a.csv", "A", "branches")):
+        assert not past.knows(other)
+
+
+def test_a_superseded_file_that_lies_there_again_is_not_known() -> None:
+    assert not history(*HISTORY, current=(B,)).knows(lies("a.csv", "A"))
+
+
+def test_a_copy_is_known_as_long_as_its_original_is_current() -> None:
+    copy = file(4, "copy.csv", "A", status="duplicate")
+    assert history(A, copy).knows(lies("copy.csv", "A"))
+    assert not history(A, copy, current=()).knows(lies("copy.csv", "A"))
+
+
+# ---- copies
+
+
+def test_the_twin_of_a_file_is_the_current_delivery_with_its_bytes() -> None:
+    assert history(*HISTORY).twin("A") == A
+    assert history(*HISTORY, current=(B,)).twin("A") is None
+    assert history(*HISTORY).twin("C") is None
+
+
+def test_a_refused_twin_lay_in_the_same_folder_as_a_file_of_the_same_kind() -> None:
+    past = history(*HISTORY)
+    assert past.refused_twin(lies("copy.csv", "C")) == REFUSED
+    assert past.refused_twin(lies("copy.CSV", "C")) == REFUSED
+    assert past.refused_twin(lies("copy.xlsx", "C")) is None
+    assert past.refused_twin(lies("copy.csv", "C", "branches")) is None
+    assert past.refused_twin(lies("copy.csv", "A")) is None
+
+
+def test_what_was_just_refused_is_a_twin_too() -> None:
+    past = history(A)
+    past.add(REFUSED)
+    assert past.refused_twin(lies("copy.csv", "C")) == REFUSED
+    assert past.current == (A,)
+
+
+# ---- supersedes
+
+
+def test_a_changed_file_takes_the_place_of_the_one_that_had_its_name() -> None:
+    changed = lies("a.csv", "A2")
+    assert history(*HISTORY).superseded_by(changed, [changed]) == (A,)
+
+
+def test_another_name_or_folder_takes_nobodys_place() -> None:
+    for other in (lies("z.csv", "A2"), lies("a.csv", "A2", "branches")):
+        assert history(*HISTORY).superseded_by(other, [other]) == ()
+
+
+def test_a_file_whose_bytes_still_lie_somewhere_keeps_its_place() -> None:
+    changed = lies("a.csv", "A2")
+    assert history(*HISTORY).superseded_by(changed, [changed, lies("moved.csv", "A")]) == ()
+    assert history(*HISTORY).superseded_by(changed, [changed, lies("moved.csv", "A", "branches")]) == ()
+
+
+def test_a_file_has_the_name_that_it_was_last_recorded_under() -> None:
+    past = history(*HISTORY)
+    past.add(file(4, "moved.csv", "A", status="duplicate"))
+    changed, moved = lies("a.csv", "A2"), lies("moved.csv", "A3")
+    assert past.superseded_by(changed, [changed]) == ()
+    assert past.superseded_by(moved, [moved]) == (A,)
+
+
+def test_what_was_refused_had_no_place_to_take() -> None:
+    changed = lies("c.csv", "C2")
+    assert history(*HISTORY).superseded_by(changed, [changed]) == ()
+
+
+def test_the_repaired_rows_of_a_delivery_go_with_it() -> None:
+    repaired = file(4, "a.csv (repaired)", "R", repairs=1)
+    others = file(5, "b.csv (repaired)", "S", repairs=2)
+    past = history(A, B, repaired, others)
+    changed = lies("a.csv", "A2")
+    assert past.superseded_by(changed, [changed]) == (A, repaired)
+    assert past.with_repairs([B]) == (B, others)
+
+
+def test_repaired_rows_are_no_file_that_could_be_changed() -> None:
+    repaired = file(4, "a.csv (repaired)", "R", repairs=1)
+    changed = lies("a.csv (repaired)", "R2")
+    assert history(A, repaired).superseded_by(changed, [changed]) == ()
+
+
+def test_what_was_superseded_is_current_no_more() -> None:
+    past = history(A, B)
+    new = file(4, "a.csv", "A2", supersedes="A")
+    past.add(new, (A,))
+    assert past.current == (B, new)
+    assert past.twin("A") is None
+
+
+# ---- tables
+
+
+def test_the_last_reading_of_a_source_is_its_latest_that_was_not_refused() -> None:
+    readings = [
+        file(1, "clients at 1", "A", folder="crm", watermark="1"),
+        file(2, "clients at 2", "B", folder="crm", watermark="2", status="duplicate"),
+        file(3, "clients at 3", "C", folder="crm", status="refused"),
+        file(4, "x.csv", "D"),
+    ]
+    assert history(*readings).last_of("crm") == readings[1]
+    assert history(*readings).last_of("elsewhere") is None
