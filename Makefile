@@ -51,6 +51,9 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python benchmarks/full_process.py
+	$(BIN)/python benchmarks/ingestion.py bulk
+	$(BIN)/python benchmarks/ingestion.py top
+	$(BIN)/python benchmarks/ingestion.py table
 
 lock:
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

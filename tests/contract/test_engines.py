@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.engines import duckdb as duckdb_engine
@@ -122,8 +122,8 @@ def expected_arrivals(deliveries: Deliveries, rule: Rule) -> list[Arrival]:
 
 
 def lines(rows: int) -> range:
-    """Where the rows of a delivery stand: every second line."""
-    return range(2, 2 * rows + 2, 2)
+    """Where the rows of a delivery stand: every second line, from line 0."""
+    return range(0, 2 * rows, 2)
 
 
 def batch(rows: Sequence[Row], schema: Schema = SCHEMA) -> pa.RecordBatch:
@@ -188,8 +188,8 @@ LATER = frozenset({2, 3})
 CLIENTS = ["a", "A", "0012"]
 DAY = datetime.date(2026, 1, 31)
 ROW = st.tuples(
-    st.sampled_from(CLIENTS),
-    st.sampled_from([None, DAY, DAY - datetime.timedelta(31)]),
+    st.sampled_from(["a", *CLIENTS]),
+    st.sampled_from([DAY, DAY, None, DAY - datetime.timedelta(31)]),
     st.sampled_from([None, 0, 2**53 + 1]),
     st.sampled_from([None, 0.0, -0.0, 0.30000000000000004]),
     st.sampled_from([None, "NULL"]),
@@ -204,6 +204,12 @@ def drawn_from(pool: Sequence[Row]) -> st.SearchStrategy[dict[int, list[Row]]]:
 
 DELIVERIES = POOL.flatmap(drawn_from)
 RULE = st.sampled_from(RULES)
+EXAMPLE: Deliveries = {
+    1: [("a", DAY, 1, 0.5, "x", 0), ("a", DAY, 2, 0.5, "x", 1), ("A", None, 1, None, None, None)],
+    2: [("a", DAY, 1, 0.5, "x", 0), ("A", None, 1, None, None, None)],
+    3: [("0012", DAY, None, 1.5, "it's", 1), ("a", DAY, 1, 0.5, "x", 0), ("A", None, 1, -0.0, None, 1)],
+}
+"""Rows that repeat, contradict and replace each other, within a delivery and between them."""
 
 
 # ---- what counts
@@ -211,6 +217,9 @@ RULE = st.sampled_from(RULES)
 
 @SAME_ENGINE
 @given(deliveries=DELIVERIES, rule=RULE)
+@example(deliveries=EXAMPLE, rule="keep")
+@example(deliveries=EXAMPLE, rule="latest")
+@example(deliveries=EXAMPLE, rule="quarantine")
 def test_every_delivery_says_what_it_did_to_the_view(
     engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule
 ) -> None:
@@ -219,6 +228,8 @@ def test_every_delivery_says_what_it_did_to_the_view(
 
 @SAME_ENGINE
 @given(deliveries=DELIVERIES, rule=RULE, since=st.integers(1, 4))
+@example(deliveries=EXAMPLE, rule="latest", since=2)
+@example(deliveries=EXAMPLE, rule="quarantine", since=3)
 def test_the_last_deliveries_alone_say_the_same_as_when_all_are_counted(
     engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule, since: int
 ) -> None:
@@ -250,6 +261,8 @@ def test_what_is_written_as_csv_is_read_back_the_same_in_order_of_arrival(
 
 @SAME_ENGINE
 @given(deliveries=DELIVERIES, rule=RULE, since=st.integers(1, 4))
+@example(deliveries=EXAMPLE, rule="quarantine", since=2)
+@example(deliveries=EXAMPLE, rule="keep", since=3)
 def test_rows_that_only_came_on_top_can_be_appended(
     engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule, since: int
 ) -> None:
@@ -264,6 +277,8 @@ def test_rows_that_only_came_on_top_can_be_appended(
 
 @SAME_ENGINE
 @given(deliveries=DELIVERIES, rule=RULE, since=st.integers(0, 4))
+@example(deliveries=EXAMPLE, rule="quarantine", since=0)
+@example(deliveries=EXAMPLE, rule="quarantine", since=2)
 def test_contradictions_are_told_with_the_row_that_they_contradict(
     engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule, since: int
 ) -> None:
@@ -311,19 +326,36 @@ def test_the_newest_row_of_a_client_is_the_latest_dated_then_the_last_arrived(
     assert found == [newest[client] for client in sorted(newest, key=str.encode)]
 
 
+def test_a_row_that_contradicts_an_earlier_one_is_not_the_newest(engine: Engine, tmp_path: Path) -> None:
+    first, second = ("a", DAY, 1, None, None, 0), ("a", DAY, 2, None, None, 1)
+    assert rows_of(engine.newest(view_in(tmp_path, {1: [first], 2: [second]}, "quarantine"))) == [first]
+    assert rows_of(engine.newest(view_in(tmp_path, {1: [first], 2: [second]}, "latest"))) == [second]
+
+
+def test_a_row_that_arrives_again_is_the_newest_again(engine: Engine, tmp_path: Path) -> None:
+    first, second = ("a", DAY, 1, None, None, 0), ("a", DAY, 2, None, None, 1)
+    for rule in ("keep", "latest"):
+        deliveries = {1: [first], 2: [second], 3: [first]}
+        assert rows_of(engine.newest(view_in(tmp_path, deliveries, rule))) == [first]
+
+
 @SAME_ENGINE
-@given(deliveries=DELIVERIES, rule=RULE, client=st.sampled_from([*CLIENTS, "it's"]))
+@given(deliveries=DELIVERIES, rule=RULE)
+@example(deliveries=EXAMPLE, rule="latest")
+@example(deliveries=EXAMPLE, rule="quarantine")
 def test_every_delivered_row_of_a_client_is_found_with_what_became_of_it(
-    engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule, client: str
+    engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule
 ) -> None:
-    found = engine.occurrences(view_in(tmp_path, deliveries, rule), client=client)
-    expected = [each for each in judged(deliveries, rule) if each.row[0] == client]
-    assert [(e.delivery, e.line, e.state, e.replaced_by) for e in found] == [
-        (e.delivery, e.line, e.state, e.replaced_by) for e in expected
-    ]
-    texts = [tuple(None if value is None else str(value) for value in each.row) for each in expected]
-    assert [tuple(each.values.values()) for each in found] == texts
-    assert all(tuple(each.values) == SCHEMA.names for each in found)
+    view = view_in(tmp_path, deliveries, rule)
+    for client in (*CLIENTS, "it's"):
+        found = engine.occurrences(view, client=client)
+        expected = [each for each in judged(deliveries, rule) if each.row[0] == client]
+        assert [(e.delivery, e.line, e.state, e.replaced_by) for e in found] == [
+            (e.delivery, e.line, e.state, e.replaced_by) for e in expected
+        ]
+        texts = [tuple(None if value is None else str(value) for value in each.row) for each in expected]
+        assert [tuple(each.values.values()) for each in found] == texts
+        assert all(tuple(each.values) == SCHEMA.names for each in found)
 
 
 @SAME_ENGINE
@@ -489,11 +521,6 @@ HOSTILE_NAMES = ["d", "l", "n", "h", "r", "j", "c0", "c1", "label", "place", "sa
 HOSTILE_NAMES += ["replaced", "replaced_by", "exited", "unlabelled", "delivered", "judged_0", "suspects", "old", "new"]
 HOSTILE_NAMES += ["filename", "file_row_number", "rowid", "first_l", "first_bits", "out_bits", "value", "rows"]
 HOSTILE_NAMES += ['say "x"', "a b", "select", "1", "ä;--", "$part", "%s", "x{}", "a,b", "it's", "count(*)", "a.b", "?"]
-EXAMPLE: Deliveries = {
-    1: [("a", DAY, 1, 0.5, "x", 0), ("a", DAY, 2, 0.5, "x", 1), ("A", None, 1, None, None, None)],
-    2: [("a", DAY, 1, 0.5, "x", 0), ("A", None, 1, None, None, None)],
-    3: [("0012", DAY, None, 1.5, "it's", 1), ("a", DAY, 1, 0.5, "x", 0), ("A", None, 1, -0.0, None, 1)],
-}
 
 
 @pytest.fixture(scope="module")
@@ -627,8 +654,8 @@ def test_a_client_may_be_called_anything(engine: Engine, tmp_path: Path, text: s
     rows = [(text, DAY, 1, 1.0, text, 0), ("another", DAY, 1, 1.0, None, 1)]
     view = view_in(tmp_path, {1: rows})
     assert read_back(tmp_path, written(engine, view)) == rows
-    assert [each.line for each in engine.occurrences(view, client=text)] == [2]
-    assert [each.line for each in engine.occurrences(view, row=1)] == [2]
+    assert [each.line for each in engine.occurrences(view, client=text)] == [0]
+    assert [each.line for each in engine.occurrences(view, row=1)] == [0]
 
 
 @FEWER
@@ -720,6 +747,15 @@ def test_an_engine_answers_after_it_could_not(engine: Engine, tmp_path: Path) ->
             engine.arrivals(view)
     view.parts[1].write_bytes(whole)
     assert answers(engine, view) == expected
+
+
+def test_an_engine_answers_after_it_failed_half_way(engine: Engine, tmp_path: Path) -> None:
+    view = view_in(tmp_path, EXAMPLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duckdb_engine, "_judgement", lambda *_: "SELECT error('the disk is full')")
+        with pytest.raises(InputOutputError, match="the disk is full"):
+            engine.arrivals(view)
+    assert list(engine.arrivals(view)) == expected_arrivals(EXAMPLE, "latest")
 
 
 @pytest.mark.parametrize("question", ["write_csv", "rewrite"])

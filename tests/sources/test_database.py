@@ -370,6 +370,13 @@ def test_a_time_with_a_zone_is_written_in_utc(postgresql: Database) -> None:
     assert read(postgresql.address, SINCE, "2026-01-31T17:00:00.000002+00:00").clients == []
 
 
+def test_what_a_query_makes_of_a_time_does_not_depend_on_the_zone_of_the_server(postgresql: Database) -> None:
+    postgresql.run("ALTER DATABASE postgres SET TimeZone = 'Asia/Tokyo'")
+    query = """SELECT (timestamptz '2026-01-31 12:00:00-05')::text AS corporation, 1 AS lastmonth_activity,
+        2 AS lastyear_activity, 3 AS number_of_employees, 0 AS exited"""
+    assert read(postgresql.address, DatabaseSource(name="crm", query=query)).clients == ["2026-01-31 17:00:00+00"]
+
+
 @pytest.mark.parametrize(
     ("kind", "marks", "overlap", "expected"),
     [
@@ -400,10 +407,11 @@ def test_a_table_without_any_watermark_keeps_the_last_one(database: Database) ->
 
 def test_the_watermark_never_moves_back(database: Database) -> None:
     """As when a replica that lags behind takes over: what it does not have yet will be read when it has."""
-    changing(database, "int", [1, 2])
-    assert read(database.address, SINCE, "9").of.watermark == "9"
+    source = DatabaseSource(name="crm", table="clients", watermark="changed", overlap=7)
+    result = read(changing(database, "int", [1, 2, 3]).address, source, "9")
+    assert (result.clients, result.of.watermark) == (["1", "2"], "9")
     database.insert("clients", [client("late", changed=9)])
-    assert read(database.address, SINCE, "9").clients == ["late"]
+    assert read(database.address, source, "9").clients == ["1", "2", "late"]
 
 
 def test_a_watermark_in_the_future_hides_no_change(database: Database) -> None:

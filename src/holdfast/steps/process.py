@@ -149,6 +149,8 @@ def decide(seen: Observation, policy: str) -> Decision:
     def decision(action: Action, *reasons: str) -> Decision:
         return Decision(action=action, policy=policy, reasons=(*_arrivals(seen), *reasons), observation=seen)
 
+    if seen.dataset_rows == 0:
+        return decision("nothing", "there is no usable row yet")
     if seen.unusable:
         return decision("train", f"the release in production cannot go on: {seen.unusable}")
     if seen.decided_before and not seen.new_files and not seen.unfinished:

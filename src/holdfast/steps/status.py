@@ -60,7 +60,8 @@ def _next(
     if last and not last.finished:
         steps.append("the last decision was not carried out to its end: the next run takes it up again")
     if waiting:
-        steps.append(f"{len(waiting)} files wait in {workspace.source}: holdfast run takes them in")
+        files = "1 file waits" if len(waiting) == 1 else f"{len(waiting)} files wait"
+        steps.append(f"{files} in {workspace.source}: holdfast run takes them in")
     steps.append(
         "holdfast assess lists whom to call first" if release else "holdfast run trains and deploys the first model"
     )

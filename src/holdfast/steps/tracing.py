@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.dataset import current_view
+from holdfast.dataset import current_view, table_of
 from holdfast.errors import UsageError, excerpt
 from holdfast.lineage import resting_on, traced_assessments, traced_models
 from holdfast.records import (
@@ -101,11 +101,19 @@ def trace_delivery(workspace: Workspace, number: int) -> Lineage:
 
 
 def _of_rows(workspace: Workspace, ledger: Ledger, subject: str, found: Sequence[Occurrence]) -> Lineage:
-    files = {file.number: file for file in ledger.deliveries(workspace.source, workspace.schema.digest)}
-    rows = tuple(_traced(each, files[each.delivery]) for each in found)
     numbers = sorted({each.delivery for each in found})
+    files = {file.number: file for file in ledger.deliveries(workspace.source, workspace.schema.digest)}
+    if not files.keys() >= set(numbers):  # a crash came between the table and the ledger
+        files |= {file.number: file for file in table_of(workspace).delivered_after(0)}
+    rows = tuple(_traced(each, files[each.delivery]) for each in found)
     models, assessments = resting_on(ledger, numbers)
-    return _lineage(subject, rows, [files[number] for number in numbers], models, assessments, ())
+    deliveries = [files[number] for number in numbers]
+    notices = [
+        f"{file.name}: lines are those of the file as it was delivered; a client was erased from it since"
+        for file in deliveries
+        if file.former
+    ]
+    return _lineage(subject, rows, deliveries, models, assessments, notices)
 
 
 def _traced(found: Occurrence, file: SourceFile) -> TracedRow:
