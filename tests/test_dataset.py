@@ -105,11 +105,9 @@ def test_every_input_folder_and_schema_has_a_table_of_its_own(company: Workspace
     assert all(folder.is_relative_to(company.output_folder) for folder in folders)
 
 
-SHARED_TABLE = "the name of a table leaves out what tells these folders apart"
 TWINS = [("data 2026", "data-2026"), ("Data", "data"), ("a/b", "a-b"), ("数据", "顧客"), ("naïve", "na-ve")]
 
 
-@pytest.mark.xfail(strict=True, reason=SHARED_TABLE)
 @pytest.mark.parametrize(("one", "other"), TWINS)
 def test_input_folders_with_similar_names_have_tables_of_their_own(company: Workspace, one: str, other: str) -> None:
     first, second = (replace(company, input_folder=company.root / name) for name in (one, other))
@@ -394,7 +392,6 @@ def test_a_new_table_is_reconciled_though_the_old_one_had_more_versions(ingested
         assert current_files(session)[-1] == missed
 
 
-@pytest.mark.xfail(strict=True, reason="the number of the delivery was given to another one meanwhile")
 def test_a_crash_is_mended_though_another_input_folder_was_used_in_between(
     ingested: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

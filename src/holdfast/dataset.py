@@ -35,7 +35,8 @@ def table_of(workspace: Workspace) -> DatasetTable:
     from holdfast.store.deltatable import DatasetTable
 
     name = re.sub(r"[^a-z0-9]+", "-", workspace.source.lower()).strip("-") or "data"
-    folder = workspace.output_folder / "dataset" / f"{name}-{workspace.schema.digest[:8]}"
+    identity = hashlib.sha256(f"{workspace.source}\n{workspace.schema.digest}".encode()).hexdigest()
+    folder = workspace.output_folder / "dataset" / f"{name}-{identity[:8]}"
     return DatasetTable(folder, workspace.history_days)
 
 
@@ -74,7 +75,8 @@ def current_files(session: Session) -> tuple[SourceFile, ...]:
 def reconcile(session: Session) -> None:
     """Bring the ledger up to date with the table: a crash may have come between the two commits of a delivery."""
     workspace, ledger = session.workspace, session.ledger
-    known = {file.number for file in ledger.deliveries(workspace.source, workspace.schema.digest)}
+    # Where another folder's delivery was given the number meanwhile, `withdraw_lost` lets the rows go.
+    known = {file.number for file in ledger.every_delivery()}
     current = ledger.current_deliveries(workspace.source, workspace.schema.digest)
     lost = {file.number for file in _lost(workspace, current)}
     # What is lost here may lie in another output folder, whose table counts versions of its own.
@@ -84,22 +86,24 @@ def reconcile(session: Session) -> None:
             ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, file)
 
 
-def withdraw_lost(session: Session, lying: Collection[str]) -> None:
+def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile, ...]:
     """Let deliveries be taken again whose rows are gone, if all of their digests are among the files `lying` there.
 
     So a new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery
     leave the table: they are gone, or were left by an output folder that was changed and is now the old one again.
+    Returns the deliveries that are to be taken again.
     """
     workspace, ledger = session.workspace, session.ledger
     lost = _lost(workspace, ledger.current_deliveries(workspace.source, workspace.schema.digest))
-    if all(file.digest in lying for file in lost):
-        for file in lost:
-            ledger.withdraw_delivery(file.number)
+    again = tuple(lost) if all(file.digest in lying for file in lost) else ()
+    for file in again:
+        ledger.withdraw_delivery(file.number)
     current = [file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)]
     table = table_of(workspace)
     unused = [part for part in table.parts() if not any(part.first <= number <= part.last for number in current)]
     if unused:
         table.commit("withdrawal", remove=unused)
+    return again
 
 
 def _lost(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]:
@@ -154,13 +158,11 @@ def write_out(session: Session) -> bool:
     digest = dataset_digest(workspace, files, len(session.ledger.tombstones()))
     text = record.read_text("utf-8", "replace") if record.is_file() else ""
     whole = final_data.is_file() and final_data_in(text) == digest_of_file(final_data)
-    if files and session.ledger.dataset(digest) is None:
+    if files and session.ledger.dataset(digest) is None:  # after a crash, another rule for conflicts, or an erasure
         remember(session, describe(workspace, session.ledger, session.engine, files), files)
     if not files or (whole and dataset_in(text) == digest):
         return False
     session.progress(f"writing {FINAL_DATA}", 0, None)
-    if session.ledger.dataset(digest) is None:  # after a crash, another rule for conflicts, or an erasure
-        remember(session, describe(workspace, session.ledger, session.engine, files), files)
     view, since = current_view(workspace), _arrived_on_top(session, dataset_in(text), files) if whole else 0
     with replacing(final_data) as temporary:
         if since:

@@ -149,7 +149,7 @@ FEATURE_KEYS = ("type", "unit", "minimum", "maximum", "categories", "missing_all
 VALUE_KEYS = ("column", "type", "unit", "minimum", "maximum", "missing_allowed")
 FEATURE_TYPES: tuple[Type, ...] = ("integer", "number", "category")
 VALUE_TYPES: tuple[Type, ...] = ("integer", "number")
-RESERVED = ("_delivery", "_line")
+RESERVED = ("_delivery", "_line", "_first_delivery", "_first_line")
 """Names of the columns that say where a row came from."""
 
 

@@ -601,7 +601,7 @@ def test_columns_are_known_by_their_names_not_by_their_places(engine: Engine, tm
 def test_an_answer_without_rows_still_has_its_columns(
     engine: Engine, tmp_path: Path, schema: Schema, rule: Rule
 ) -> None:
-    numbers = {name: pa.int64() for name in ("first_delivery", "first_line", DELIVERY, LINE)}
+    numbers = {name: pa.int64() for name in ("_first_delivery", "_first_line", DELIVERY, LINE)}
     expected = {column.name: ARROW_TYPES[column.type] for column in schema.columns}
     part = view_in(tmp_path, {1: []}, rule, schema)
     for view in (part, replace(part, parts=())):

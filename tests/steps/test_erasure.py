@@ -326,9 +326,10 @@ def test_the_old_file_delivered_again_stays_erased_and_is_counted(erased: Erased
         shutil.copy(erased.before.input_folder / name, afterwards.input_folder / f"again-{name}")
     shutil.copy(erased.before.root / "service" / "book.xlsx", afterwards.root / "service" / "again.xlsx")
     record = ingest(afterwards)
-    assert (record.erased, record.accepted) == (4, 0)
+    assert (record.erased, record.accepted) == (6, 0), "two of them would have been refused"
     assert all(file.rows == file.accepted + file.duplicate + file.quarantined + file.erased for file in record.files)
     assert final_data(afterwards) == before
+    assert {place.split("/")[0] for place in found_below(afterwards.root, GONE)} == {"sourcedata", "service"}
 
 
 def test_the_old_file_under_its_old_name_supersedes_and_stays_erased(erased: Erased, afterwards: Workspace) -> None:
@@ -507,6 +508,15 @@ def test_a_reason_that_names_the_client_is_refused_before_anything_is_done(inges
     assert final_data(ingested) == before
     with reading(ingested) as (ledger, _):
         assert ledger.tombstones() == frozenset()
+
+
+def test_an_id_that_is_a_word_of_the_record_is_refused_because_the_record_would_break(ingested: Workspace) -> None:
+    before = final_data(ingested)
+    for word in ("accepted", "corporation", "practicedata", "digest"):
+        with pytest.raises(UsageError, match="a word of Holdfast's own record"):
+            erase(ingested, word, REASON)
+    assert ingest(ingested).files == ()
+    assert final_data(ingested) == before
 
 
 def test_an_empty_id_is_refused(ingested: Workspace) -> None:

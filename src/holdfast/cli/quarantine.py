@@ -77,7 +77,7 @@ def waive(invocation: Invocation, which: tuple[str, ...], reason: str) -> None:
 @command("replay")
 @click.argument("which", metavar="[DELIVERY]", required=False)
 def replay(invocation: Invocation, which: str | None) -> None:
-    """Take in repaired rows, and open ones that keep the schema as it is now. Repeating it changes nothing.
+    """Take in the rows that were repaired. Repeating it changes nothing.
 
     Example: holdfast quarantine replay
     """

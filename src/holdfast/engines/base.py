@@ -76,7 +76,7 @@ class Engine(Protocol):
 
     def contradictions(self, view: View, since: int = 0) -> Iterator[pa.RecordBatch]:
         """The conflicting rows that arrived `since`: the schema's columns, `_delivery`, `_line`, and where the row
-        stands that each contradicts: `first_delivery`, `first_line`.
+        stands that each contradicts: `_first_delivery`, `_first_line`.
         """
 
     def write_csv(self, view: View, destination: Path, since: int = 0) -> None:

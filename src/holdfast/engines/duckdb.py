@@ -99,8 +99,8 @@ class DuckDBEngine:
     def contradictions(self, view: View, since: int = 0) -> Iterator[pa.RecordBatch]:
         """The conflicting rows that arrived `since`, and where the rows stand that they contradict."""
         yield from self._batches(
-            f"SELECT {_names(view.schema, 'r')}, {DELIVERY}, {LINE}, j.first_d AS first_delivery, j.first_l AS "
-            f"first_line FROM {_rows(view, since)} r JOIN {self._judge(view, since)} j ON j.d = {DELIVERY} AND "
+            f"SELECT {_names(view.schema, 'r')}, {DELIVERY}, {LINE}, j.first_d AS _first_delivery, j.first_l AS "
+            f"_first_line FROM {_rows(view, since)} r JOIN {self._judge(view, since)} j ON j.d = {DELIVERY} AND "
             f"j.l = {LINE} WHERE j.conflicting ORDER BY {DELIVERY}, {LINE}"
         )
 

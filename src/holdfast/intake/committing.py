@@ -56,7 +56,7 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     before = _before(session, history)
     since = fresh[0].file.number if before and not leaving else 0
     arrived = {each.delivery: each for each in session.engine.arrivals(view, since)}
-    _quarantine_contradictions(session, view, fresh)
+    _quarantine_contradictions(session, view, history, fresh, since)
     files = []
     for each in fresh:
         file = _counted(each.file, arrived.get(each.file.number))
@@ -133,31 +133,36 @@ def _without(session: Session, table: DatasetTable, part: Part, leaving: frozens
     return path
 
 
-def _quarantine_contradictions(session: Session, view: View, fresh: Sequence[Fresh]) -> None:
-    """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries."""
-    for each in fresh:  # what a killed command left under a number that was not used in the end
-        contradictions_beside(quarantine_of(session.workspace, each.file)).unlink(missing_ok=True)
+def _quarantine_contradictions(
+    session: Session, view: View, history: History, fresh: Sequence[Fresh], since: int
+) -> None:
+    """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries.
+
+    When an earlier delivery leaves, all are judged anew (`since` 0): what its rows contradicted may count now.
+    """
+    workspace = session.workspace
+    judged = [*(each.file for each in fresh), *(() if since else history.current)]
+    for file in judged:  # also what a killed command left under a number that was not used in the end
+        contradictions_beside(quarantine_of(workspace, file)).unlink(missing_ok=True)
     if view.conflicts != "quarantine":
         return
-    workspace = session.workspace
-    known = session.ledger.deliveries(workspace.source, workspace.schema.digest)
-    files = {file.number: file for file in (*known, *(each.file for each in fresh))}
+    files = {file.number: file for file in (*history.current, *(each.file for each in fresh))}
     with ExitStack() as stack:
         writers: dict[int, QuarantineWriter] = {}
-        for batch in session.engine.contradictions(view, fresh[0].file.number):
+        for batch in session.engine.contradictions(view, since):
             for row in batch.to_pylist():
                 file = files[row[DELIVERY]]
                 if file.number not in writers:
                     path = contradictions_beside(quarantine_of(workspace, file))
                     writers[file.number] = stack.enter_context(QuarantineWriter(stack.enter_context(replacing(path))))
-                writers[file.number].add([_contradicting(row, file, files[row["first_delivery"]], view.schema)])
+                writers[file.number].add([_contradicting(row, file, files[row["_first_delivery"]], view.schema)])
 
 
 def _contradicting(row: dict[str, Any], file: SourceFile, first: SourceFile, schema: Schema) -> RejectedRow:
     """A row as quarantine keeps it; its text is written anew from its values."""
     key = ", ".join(column.name for column in (schema.client, schema.time) if column)
     text = as_csv(_cell(row.get(name), name, schema) for name in file.header)
-    rule = f"contradicts line {row['first_line']} of {first.name}, which has the same {key}"
+    rule = f"contradicts line {row['_first_line']} of {first.name}, which has the same {key}"
     return RejectedRow(file=file.name, line=row[LINE], column=None, rule=rule, text=text)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted
+from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted, SourceUnreachable
+from holdfast.limits import Limits
 from holdfast.sourcelist import FolderSource
 from holdfast.sources.files import digest_of_delivery, list_folder, open_regular
-from holdfast.sources.kinds import kind_of_name
+from holdfast.sources.kinds import kind_of_name, refuse_what_is_not_csv
 from holdfast.workspace import Workspace
 
 TAIL = 1 << 16
@@ -29,6 +31,17 @@ class Found:
     size: int
     columns: tuple[tuple[str, str], ...] = ()
     sheet: str | None = None
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def read_as(self) -> str:
+        """A digest of what the source says about reading it; empty where it says nothing."""
+        return _digest(self.columns, self.sheet) if self.columns or self.sheet else ""
+
+    @property
+    def refused_as(self) -> str:
+        """The same, with the limits that it may break."""
+        return f"{self.read_as}+{_digest(self.limits)}"
 
     @property
     def name(self) -> str:
@@ -38,12 +51,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lying:
-    """What was found: files that can be read, notices about others, files to wait for, names that cannot be read."""
+    """What was found: files that can be read, notices about others, files to wait for, names that cannot be read,
+    and why a source's folder could not be looked into.
+    """
 
     files: tuple[Found, ...]
     notices: tuple[str, ...]
     deferred: tuple[str, ...]
     unreadable: tuple[tuple[str, str, HoldfastError], ...]
+    absent: tuple[HoldfastError, ...]
 
 
 Known = Callable[[Found], bool]
@@ -58,12 +74,17 @@ def look(workspace: Workspace, known: Known) -> Lying:
     files: list[Found] = []
     notices: list[str] = []
     unreadable: list[tuple[str, str, HoldfastError]] = []
+    absent: list[HoldfastError] = []
     for folder, source, label in _folders(workspace):
+        if source and not folder.is_dir():
+            hint = f"is it mounted? Or correct 'folder' of source '{source.name}' in config.json"
+            absent.append(SourceUnreachable(f"the folder {folder} does not exist", file=source.name, hint=hint))
+            continue
         listing = list_folder(folder)
         notices += [f"{name}: left alone, {why}" for name, why in listing.left_alone]
         for path in listing.files:
             try:
-                files.append(_identified(path, source, label))
+                files.append(_identified(path, source, label, workspace.limits))
             except FileNotFoundError:
                 notices.append(f"{path.name}: left alone, it has just vanished")
             except (FileRefused, NotPermitted, InputOutputError) as error:
@@ -77,6 +98,7 @@ def look(workspace: Workspace, known: Known) -> Lying:
         notices=tuple(notices),
         deferred=tuple(deferred.values()),
         unreadable=tuple(unreadable),
+        absent=tuple(absent),
     )
 
 
@@ -84,10 +106,10 @@ def _folders(workspace: Workspace) -> Iterator[tuple[Path, FolderSource | None, 
     yield workspace.existing(workspace.input_folder, "input_folder_path"), None, workspace.source
     for source in workspace.sources:
         if isinstance(source, FolderSource):
-            yield workspace.existing(workspace.folder_of(source), f"sources: {source.name}"), source, source.name
+            yield workspace.folder_of(source), source, source.name
 
 
-def _identified(path: Path, source: FolderSource | None, label: str) -> Found:
+def _identified(path: Path, source: FolderSource | None, label: str, limits: Limits) -> Found:
     return Found(
         path=path,
         folder=label,
@@ -95,7 +117,12 @@ def _identified(path: Path, source: FolderSource | None, label: str) -> Found:
         size=path.stat().st_size,
         columns=source.columns if source else (),
         sheet=source.sheet if source else None,
+        limits=limits,
     )
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _unsettled(workspace: Workspace, files: Sequence[Found]) -> Iterator[tuple[Path, str]]:
@@ -150,9 +177,22 @@ def _ends_whole(path: Path) -> bool:
     with open_regular(path) as stream:
         stream.seek(max(0, os.fstat(stream.fileno()).st_size - TAIL))
         tail = stream.read()
+        stream.seek(0)
+        beginning = stream.read(TAIL)
     kind = kind_of_name(path.name)
+    if kind == "csv" and _is_no_csv(beginning, path.name):
+        return True
     if kind == "parquet":
         return tail.endswith(b"PAR1") or not tail
     if kind == "excel":
         return b"PK\x05\x06" in tail or not tail
     return kind == "gzip" or not tail or tail.endswith((b"\n", b"\r"))
+
+
+def _is_no_csv(beginning: bytes, name: str) -> bool:
+    """True if a file is to be refused whatever follows: there is nothing to wait for."""
+    try:
+        refuse_what_is_not_csv(beginning, name)
+    except FileRefused:
+        return True
+    return False

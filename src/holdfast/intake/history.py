@@ -35,30 +35,46 @@ class History:
     def knows(self, found: Found) -> bool:
         """True if this very file was dealt with, and its rows were not superseded since."""
         earlier = self._seen.get((found.folder, found.name, found.digest))
-        return earlier is not None and (earlier.status == "refused" or found.digest in self._current)
+        if earlier is None or earlier.status == "refused":
+            return earlier is not None and earlier.read_as == found.refused_as
+        return self.twin_of(found) is not None
 
     def twin(self, digest: str) -> SourceFile | None:
         """The current delivery with this digest."""
         return self._current.get(digest)
+
+    def twin_of(self, found: Found) -> SourceFile | None:
+        """The current delivery of which a file is a copy; not itself, when its source now says to read it otherwise."""
+        current = self.twin(found.digest)
+        otherwise = current and current.read_as != found.read_as
+        return None if otherwise and self._names[found.digest] == (found.folder, found.name) else current
 
     def refused_twin(self, found: Found) -> SourceFile | None:
         """The refused delivery of which a file is a copy under another name.
 
         What was refused elsewhere, or as a file of another kind, may be readable here and now.
         """
-        return self._refused.get((found.folder, kind_of_name(found.name), found.digest))
+        return self._refused.get((found.folder, kind_of_name(found.name), found.digest, found.refused_as))
 
     def superseded_by(self, found: Found, lying: Sequence[Found]) -> tuple[SourceFile, ...]:
-        """The current delivery last seen under this name, unless its bytes still lie there, and what repaired it."""
-        present = {file.digest for file in lying}
+        """The current delivery last seen under this name, unless its bytes still lie there, and what repaired it.
+
+        The same file read in another way is superseded by itself.
+        """
+        present = {file.digest for file in lying} - {found.digest}
         place = found.folder, found.name
         gone = [f for d, f in self._current.items() if self._names[d] == place and d not in present and not f.repairs]
         return self.with_repairs(gone[:1])
 
     def with_repairs(self, files: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
-        """Some current deliveries, and those that hold repaired rows of theirs."""
+        """Some current deliveries, those that hold repaired rows of theirs, and so on."""
         numbers = {file.number for file in files}
-        return (*files, *(file for file in self._current.values() if file.repairs in numbers))
+        repairs: list[SourceFile] = []
+        for file in self.current:  # a repair comes after what it repairs
+            if file.repairs in numbers:
+                numbers.add(file.number)
+                repairs.append(file)
+        return (*files, *repairs)
 
     def last_of(self, folder: str) -> SourceFile | None:
         """The latest delivery from a source that was taken in or found to be known."""
@@ -77,5 +93,5 @@ class History:
             self._refused[_as_read(file)] = file
 
 
-def _as_read(file: SourceFile) -> tuple[str, Kind | None, str]:
-    return file.folder, kind_of_name(file.name), file.digest
+def _as_read(file: SourceFile) -> tuple[str, Kind | None, str, str]:
+    return file.folder, kind_of_name(file.name), file.digest, file.read_as

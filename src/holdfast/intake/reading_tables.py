@@ -31,6 +31,7 @@ def take_tables(session: Session, history: History, erased: Erased, taken: Taken
         try:
             _Table(session, history, erased, source).take(taken)
         except (SourceUnreachable, NotPermitted, ConfigurationError) as error:
+            error.file = error.file or source.name
             problems.append(error)
     return tuple(problems)
 
@@ -61,7 +62,7 @@ class _Table:
             for path in (quarantine, part):
                 move_into_place(unfinished(path), path)
         except FileRefused as error:
-            taken.files.append(replace(entry, status="refused", error=error.record(self.session.run_id)))
+            taken.files.append(replace(entry, number=0, status="refused", error=error.record(self.session.run_id)))
             return
         finally:
             for path in (quarantine, part):

@@ -14,6 +14,7 @@ from holdfast.errors import HoldfastError
 from holdfast.records import RejectedRow
 from holdfast.schema import Schema
 from holdfast.sources.parsed import Delivered, ParsedBatch
+from holdfast.sources.repaired import fields_of
 from holdfast.store.parts import PartWriter
 from holdfast.store.quarantine import QuarantineWriter
 from holdfast.store.tombstones import Tombstones
@@ -110,10 +111,13 @@ class _Rows:
     def kept(self, quarantine: QuarantineWriter, progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
         """The good rows, a batch at a time; the others go to `quarantine` as they pass."""
         for parsed in self._delivered:
-            rejected = self._new(parsed.rejected)
-            self.repeated += len(parsed.rejected) - len(rejected)
+            known = tuple(row for row in parsed.rejected if not self._of_erased(row))
+            self.erased += len(parsed.rejected) - len(known)
+            rejected = self._new(known)
+            self.repeated += len(known) - len(rejected)
             quarantine.add(rejected)
-            quarantine.add(self._new(parsed.unlabelled), kept=True)
+            unlabelled = tuple(row for row in parsed.unlabelled if not self._of_erased(row))
+            quarantine.add(self._new(unlabelled), kept=True)
             self.shown += rejected[: SHOWN_REJECTS - len(self.shown)]
             self._strange_labels += parsed.unlabelled[: SHOWN_REJECTS - len(self._strange_labels)]
             batch = self._without_erased(parsed)
@@ -121,6 +125,11 @@ class _Rows:
             self._decomposed += _decomposed(batch.column(self._schema.client.name))
             progress(self._delivered.rows)
             yield batch
+
+    def _of_erased(self, row: RejectedRow) -> bool:
+        """True if a field of a refused row is the id of a client who was erased."""
+        fields = fields_of(row.text) or [row.text]
+        return self._passing.erased is not None and bool(self._passing.erased.mask(pa.array(fields)).any())
 
     def _new(self, rejected: tuple[RejectedRow, ...]) -> tuple[RejectedRow, ...]:
         before = self._passing.refused_before

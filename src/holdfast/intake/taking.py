@@ -80,7 +80,7 @@ class _Group:
         entries = [self._entry(file, number + place) for place, file in enumerate(files)]
         originals: dict[str, tuple[Found, SourceFile]] = {}
         for file, entry in zip(files, entries, strict=True):
-            if self.history.twin(file.digest) is None and self.history.refused_twin(file) is None:
+            if self.history.twin_of(file) is None and self.history.refused_twin(file) is None:
                 originals.setdefault(file.digest, (file, entry))
         outcomes = self._read(list(originals.values()))
         fresh: list[Fresh] = []
@@ -109,6 +109,7 @@ class _Group:
             size=file.size,
             received=utc_now(),
             status="refused",
+            read_as=file.refused_as,
         )
 
     def _read(self, files: Sequence[tuple[Found, SourceFile]]) -> dict[str, Stored | HoldfastError]:
@@ -165,6 +166,7 @@ class _Group:
         complete = replace(
             entry,
             status="accepted",
+            read_as=file.read_as,
             header=stored.header,
             rows=stored.rows,
             quarantined=stored.quarantined,
@@ -184,7 +186,7 @@ class _Group:
             return
         if isinstance(outcome, HoldfastError) and not isinstance(outcome, FileRefused):
             raise outcome
-        twin = self.history.twin(file.digest) or self.history.refused_twin(file)
+        twin = self.history.twin_of(file) or self.history.refused_twin(file)
         if twin:
             entry = _copy_of(twin, entry)
         elif isinstance(outcome, FileRefused):

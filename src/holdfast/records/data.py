@@ -26,7 +26,8 @@ class SourceFile:
     `status`: accepted, duplicate (its bytes are known already) or refused (`error` says why; nothing was taken).
     `replaced`: accepted rows that took the place of an earlier row of the same client and time. `unlabelled`: rows
     without a usable label. `erased`: rows of clients who were erased.
-    `former`: its digests before clients were erased from the file itself.
+    `former`: its digests before clients were erased from the file itself. `read_as`: a digest of the source's names
+    of columns and sheet, and, where it was refused, of the limits: under others it is read again.
     `supersedes`: the digest of the delivery that this one replaces. `repairs`: the number of the delivery whose
     quarantined rows these are. `watermark`: up to where a table has been read. `version`: the dataset's version
     that holds its rows.
@@ -48,6 +49,7 @@ class SourceFile:
     replaced: int = 0
     unlabelled: int = 0
     former: tuple[str, ...] = ()
+    read_as: str = ""
     supersedes: str | None = None
     repairs: int | None = None
     watermark: str | None = None

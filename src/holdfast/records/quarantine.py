@@ -74,11 +74,14 @@ class QuarantineList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineShow:
-    """Refused rows with their original text, whose fields `header` names; the first of `total`."""
+    """Refused rows with their original text, whose fields `header` names; the first of `total`. `file`: a table of
+    them that was written, to be corrected.
+    """
 
     delivery: int
     name: str
     header: tuple[str, ...]
+    file: str | None
     total: int
     rows: tuple[QuarantinedRow, ...]
 

@@ -23,8 +23,9 @@ KNOWN_BEGINNINGS = (
     (b"SQLite format 3", "an SQLite database"),
     (b"\x80", "a Python pickle"),
     (b"<", "an HTML or XML page"),
-    (b"{", "a JSON document"),
-    (b"[{", "a JSON document"),
+    (b'{"', "a JSON document"),
+    (b"{}", "a JSON document"),
+    (b'[{"', "a JSON document"),
 )
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 

@@ -94,7 +94,7 @@ class RepairedRows:
             return None, f"fields: {len(fields)} instead of {len(self.header)}"
         long = (column for column, field in zip(self.header, fields, strict=True) if len(field) > self._longest)
         column = next(long, None)
-        return column and (excerpt(column), f"longer than {self._longest:,} characters")
+        return (excerpt(column), f"longer than {self._longest:,} characters") if column is not None else None
 
 
 def fields_of(text: str) -> list[str] | None:

@@ -26,7 +26,7 @@ def call(where: Workspace | Session, progress: Progress = silent, *, address: st
         if isinstance(where, Workspace):
             wait_for(address, SECONDS_TO_START)
         answers = {}
-        for number, endpoint in enumerate(ENDPOINTS):
+        for endpoint in ENDPOINTS:
             session.progress(f"calling /{endpoint}", 0, None)
             answers[endpoint] = get_json(address, endpoint)
         file = workspace.model_folder / API_RETURNS

@@ -8,13 +8,15 @@ import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from holdfast import records
 from holdfast.dataset import reconcile, table_of, write_out
 from holdfast.engines.base import DELIVERY, LINE
 from holdfast.errors import HoldfastError, InputOutputError, NotPermitted, UsageError
@@ -59,7 +61,8 @@ def erase(workspace: Workspace, client: str, reason: str, progress: Progress = s
     """Remove a client from every place of the workspace, and keep later deliveries from bringing it back.
 
     The tombstone comes first: whatever happens then, the client is not taken in again, and calling this once more
-    finishes what was begun. Raises UsageError for a reason that is empty or names the client.
+    finishes what was begun. Raises UsageError for a reason that is empty or names the client, and for an id that is
+    a word of Holdfast's own record.
     """
     mention = Mention(client)
     if not reason.strip():
@@ -68,6 +71,9 @@ def erase(workspace: Workspace, client: str, reason: str, progress: Progress = s
         raise UsageError("the reason names the client, and the receipt must not", hint="give a case number instead")
     with begin(workspace, "erase", progress) as session:
         reconcile(session)
+        if client in _own_words(session):
+            hint = "nothing was erased; deliver its files again without the client, and delete the old ones"
+            raise UsageError("this id is a word of Holdfast's own record, which would break without it", hint=hint)
         key = make_key(workspace.erasure_key_file)
         tombstone = Tombstones(key, frozenset()).tombstone_of(client)
         session.ledger.begin_erasure(session.run_id, utc_now(), tombstone)
@@ -84,6 +90,16 @@ def erase(workspace: Workspace, client: str, reason: str, progress: Progress = s
         note.unlink()
         session.result = receipt
         return receipt
+
+
+def _own_words(session: Session) -> set[str]:
+    """What the record calls its own things: fields, states, columns, folders and sources."""
+    kinds = [kind for kind in vars(records).values() if is_dataclass(kind)]
+    states = (value for kind in kinds for hint in get_type_hints(kind).values() for value in get_args(hint))
+    workspace = session.workspace
+    named = {workspace.source, *workspace.schema.names, *(file.folder for file in session.ledger.every_delivery())}
+    named |= {each.name for kind in kinds for each in fields(kind)}
+    return named | {state for state in states if isinstance(state, str)}
 
 
 def _found(session: Session, erasure: Erasure, note: Path, reason: str) -> _Found:
@@ -300,13 +316,20 @@ def _clean_files(session: Session, erasure: Erasure, done: _Done) -> None:
             _clean_file(session, path, erasure, done)
 
 
+def _own_folders(workspace: Workspace) -> tuple[Path, ...]:
+    """Where every file was written by Holdfast."""
+    return workspace.state_folder, workspace.log_folder, workspace.output_folder, workspace.model_folder
+
+
 def _clean_file(session: Session, path: Path, erasure: Erasure, done: _Done) -> None:
     workspace = session.workspace
     delivered = _delivered_as(session, digest_of_delivery(path))
     if delivered:
         removed = rewrite(path, lambda new: _delivered_without(session, path, new, erasure, delivered))
     else:
-        removed = scrub_file(path, erasure.mention.client, erasure.columns)
+        # What others wrote is theirs: only tables of clients are cleaned there, and the rest is reported.
+        ours = any(path.is_relative_to(folder) for folder in _own_folders(workspace))
+        removed = scrub_file(path, erasure.mention.client, erasure.columns, any_text=ours)
     if removed is None and path.suffix in MADE_AGAIN and (path.parent / MODEL_FILE).is_file():
         path.unlink()
         done.deleted.append(workspace.show(path))
@@ -330,7 +353,7 @@ def _delivered_without(
         os.link(path, new)  # cleaning gives the name to another file: nothing needs to be copied
     except OSError:
         shutil.copyfile(path, new)
-    removed = scrub_file(new, erasure.mention.client, erasure.columns)
+    removed = scrub_file(new, erasure.mention.client, erasure.columns, any_text=False)
     if removed:
         now, size, before = digest_of_delivery(new), new.stat().st_size, digest_of_delivery(path)
         for file in delivered:

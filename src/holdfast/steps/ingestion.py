@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from holdfast.dataset import describe, reconcile, withdraw_lost, write_out
 from holdfast.errors import HoldfastError, NoUsableData
@@ -33,21 +34,39 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
         earlier = session.ledger.deliveries(workspace.source, workspace.schema.digest)
         current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
         lying = look(workspace, History(earlier, current).knows)
-        withdraw_lost(session, {file.digest for file in lying.files})
+        again = withdraw_lost(session, {file.digest for file in lying.files})
         history, erased = History.of(session), erased_clients(session)
         known = sum(history.knows(file) for file in lying.files)
         taken = take_files(session, history, lying, erased)
         taken.files += _unreadable(session, lying)
-        unreachable = take_tables(session, history, erased, taken)
+        unreachable = (*lying.absent, *take_tables(session, history, erased, taken))
         write_out(session)
         if taken.files:
             keep_up(session)
-        record = _record(session, known, lying, taken, unreachable)
+        notices = (*_beginnings(session, earlier), *_losses(workspace, again), *lying.notices)
+        record = _record(session, known, replace(lying, notices=notices), taken, unreachable)
         session.worked = bool(taken.files)
         session.result = record
         if record.dataset.rows == 0 and not (record.deferred or record.unreachable):
             raise _nothing_usable(workspace, record)
         return record
+
+
+def _beginnings(session: Session, earlier: Sequence[SourceFile]) -> Iterator[str]:
+    """What to say when the first deliveries of a dataset come in, and the same folder had another one before."""
+    workspace = session.workspace
+    before = None if earlier else session.ledger.dataset_under_another_schema(workspace.source, workspace.schema.digest)
+    if before:
+        yield (
+            f"the schema has changed, so a new dataset begins; the one of before ({before.rows:,} rows) comes back "
+            "with the old schema"
+        )
+
+
+def _losses(workspace: Workspace, again: Sequence[SourceFile]) -> Iterator[str]:
+    if again:
+        folder = workspace.show(workspace.output_folder)
+        yield f"the rows of {len(again)} deliveries were gone from {folder}: their files have been taken in anew"
 
 
 def _unreadable(session: Session, lying: Lying) -> list[SourceFile]:

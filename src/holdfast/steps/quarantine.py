@@ -39,7 +39,7 @@ ID = re.compile(r"([0-9]+)(?::([0-9]+))?")
 LINE_COLUMN = "_line"
 SHOWN_RULES = 5
 CONTRADICTION = "contradicts "
-NOTHING = "no row in quarantine can be taken in as it is"
+NOTHING = "no repaired row waits to be taken in"
 NEXT = "holdfast quarantine replay takes repaired rows in"
 
 
@@ -66,6 +66,8 @@ def show_quarantine(
     """
     if out is not None:
         _refuse_own_place(workspace, out)
+        if out.exists():
+            raise UsageError("this file is there already", file=str(out), hint="corrections may be in it: name another")
     with reading(workspace) as (ledger, _):
         file, line = _found(workspace, ledger, which)
         rows = [row for row in _rows(workspace, ledger, file) if line in {None, row.line}]
@@ -74,7 +76,14 @@ def show_quarantine(
     if out is not None:
         _write(out, file, [row for row in rows if not row.kept and row.state != "replayed"])
     shown = tuple(rows if limit is None else rows[:limit])
-    return QuarantineShow(delivery=file.number, name=file.name, header=file.header, total=len(rows), rows=shown)
+    return QuarantineShow(
+        delivery=file.number,
+        name=file.name,
+        header=file.header,
+        file=None if out is None else str(out),
+        total=len(rows),
+        rows=shown,
+    )
 
 
 def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> QuarantineDone:
@@ -136,11 +145,10 @@ def waive(workspace: Workspace, which: Sequence[str], reason: str) -> Quarantine
 
 
 def replay(where: Workspace | Session, progress: Progress = silent, *, which: str | None = None) -> IngestRecord:
-    """Take in repaired rows, and open rows that keep the schema as it is now; then write finaldata.csv.
+    """Take in the rows that were repaired; then write finaldata.csv.
 
-    Each delivery's rows become a delivery of their own, with the lines that they had. Rows that still break a rule
-    stay in quarantine. A row is taken in once, however often this is called. Raises UsageError for a delivery that
-    is not part of the dataset.
+    Each delivery's rows become a delivery of their own, with the lines that they had. A row is taken in once, however
+    often this is called. Raises UsageError for a delivery that is not part of the dataset.
     """
     with begin(where, "quarantine replay", progress) as session:
         workspace, ledger = session.workspace, session.ledger
@@ -149,7 +157,7 @@ def replay(where: Workspace | Session, progress: Progress = silent, *, which: st
         files = [_current(session, which)[0]] if which else list(current_files(session))
         taken: list[SourceFile] = []
         for file in files:
-            rows = [row for row in _rows(workspace, ledger, file) if _may_return(row)]
+            rows = [row for row in _rows(workspace, ledger, file) if row.state == "repaired"]
             if rows:
                 texts = [RowText(row.line, row.repaired or row.text) for row in rows]
                 taken += replay_rows(session, history, file, texts, erased)
@@ -177,12 +185,6 @@ def _record(session: Session, taken: Sequence[SourceFile]) -> IngestRecord:
         notices=tuple(notice for file in taken for notice in file.notices) if taken else (NOTHING,),
         seconds=session.seconds,
     )
-
-
-def _may_return(row: QuarantinedRow) -> bool:
-    """A row that contradicts another one does so again, unless it was repaired."""
-    untouched = row.state == "open" and not row.rule.startswith(CONTRADICTION)
-    return not row.kept and (untouched or row.state == "repaired")
 
 
 def _found(workspace: Workspace, ledger: Ledger, which: str) -> tuple[SourceFile, int | None]:

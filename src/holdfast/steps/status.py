@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.dataset import describe
-from holdfast.records import Release, Status
+from holdfast.records import Release, SourceFile, Status
 from holdfast.session import reading
 from holdfast.sources.files import list_folder
 from holdfast.store.crontab import show_schedule
@@ -13,7 +14,7 @@ from holdfast.store.releases import pin_current
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
-    from holdfast.store.ledger import PastDecision
+    from holdfast.store.ledger import Ledger, PastDecision
 
 SHOWN_DELIVERIES = 6
 
@@ -41,8 +42,21 @@ def status(workspace: Workspace) -> Status:
             decision=last.decision if last else None,
             assessed=ledger.last_assessment(),
             runs=ledger.runs(),
-            next=_next(workspace, release, waiting, last, whole=pinned is None or pinned.is_whole),
+            next=(
+                *_next(workspace, release, waiting, last, whole=pinned is None or pinned.is_whole),
+                *_open_rows(ledger, files),
+            ),
         )
+
+
+def _open_rows(ledger: Ledger, files: Sequence[SourceFile]) -> Iterator[str]:
+    """What waits in quarantine for somebody to decide."""
+    settled = {"waived", "replayed"}
+    refused = [file for file in files if file.quarantined]
+    done = sum(act.act in settled for file in refused for act in ledger.acts(file.number).values())
+    rows = sum(file.quarantined for file in refused) - done
+    if rows > 0:
+        yield f"{rows:,} row{'s' * (rows != 1)} in quarantine wait for a decision: holdfast quarantine list"
 
 
 def _next(

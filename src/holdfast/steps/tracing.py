@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.dataset import current_view, table_of
@@ -63,7 +63,10 @@ def trace_model(workspace: Workspace, digest: str) -> Lineage:
         meant = [m for m in models if m.digest.startswith(wanted) and len(wanted) >= SHORTEST_DIGEST]
         if len(meant) != 1:
             known = ", ".join([model.digest[:12] for model in models[-5:]] + list(released)[-5:]) or "none"
-            raise UsageError(f"'{excerpt(digest)}' is not one model or release", hint=f"known: {known}")
+            raise UsageError(
+                f"'{excerpt(digest)}' is not one model or release",
+                hint=f"the first six characters at least; known: {known}",
+            )
         model = meant[0]
         assessments = tuple(each for each in traced_assessments(ledger) if each.model == model.digest)
         deliveries, notices = _deliveries_of(ledger, model.dataset_digest)
@@ -97,7 +100,16 @@ def trace_delivery(workspace: Workspace, number: int) -> Lineage:
         if not meant:
             raise UsageError(f"there is no delivery {number}", hint="holdfast status lists the latest ones")
         models, assessments = resting_on(ledger, {number})
-        return _lineage(f"delivery {number}", (), meant, models, assessments, ())
+        return _lineage(f"delivery {number}", (), meant, models, assessments, tuple(_relations(meant[0], files)))
+
+
+def _relations(file: SourceFile, files: Sequence[SourceFile]) -> Iterator[str]:
+    """How a delivery hangs together with others."""
+    for other in files:
+        if other.supersedes == file.digest and other.number > file.number:
+            yield f"superseded by delivery {other.number} ({other.name})"
+        if other.repairs == file.number:
+            yield f"repaired rows of it are delivery {other.number}"
 
 
 def _of_rows(workspace: Workspace, ledger: Ledger, subject: str, found: Sequence[Occurrence]) -> Lineage:

@@ -12,6 +12,9 @@ from holdfast.records import Dataset, QuarantineAct, SourceFile, from_json
 from holdfast.store.database import Database, json_text
 from holdfast.store.tables import datasets, deliveries, erasures, metadata, quarantine_acts
 
+SPOKEN = ("error", "name", "reason", "receipt", "record", "text")
+"""The columns in which a client may be mentioned; the others hold digests, times, and names that we gave."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDataset:
@@ -48,6 +51,12 @@ class Custody(Database):
             return None
         record = from_json(Dataset, json.loads(rows[0].record))
         return KnownDataset(record=record, created=rows[0].created, deliveries=tuple(json.loads(rows[0].deliveries)))
+
+    def dataset_under_another_schema(self, source: str, schema_digest: str) -> Dataset | None:
+        """The latest dataset of an input folder that has another schema than this one."""
+        where = (datasets.c.source == source) & (datasets.c.schema_digest != schema_digest)
+        rows = self._rows(sa.select(datasets.c.record).where(where).order_by(datasets.c.created.desc()).limit(1))
+        return from_json(Dataset, json.loads(rows[0].record)) if rows else None
 
     # ---- quarantined rows
 
@@ -118,7 +127,7 @@ class Custody(Database):
         with self._database_errors(), self._engine.begin() as connection:
             for table in metadata.sorted_tables:
                 key = next(iter(table.primary_key.columns))
-                for column in (each for each in table.columns if isinstance(each.type, sa.Text)):
+                for column in (each for each in table.columns if each.name in SPOKEN):
                     for row in connection.execute(sa.select(key, column).where(column.is_not(None))).all():
                         if mentioned(row[1]):
                             new = {column.name: redacted(row[1])}

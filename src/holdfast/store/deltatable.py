@@ -164,12 +164,6 @@ class DatasetTable:
                 path.unlink()
         return len(lying)
 
-    def checkpoint(self) -> None:
-        """Write the state of the table in one file, so that opening it does not read the whole log."""
-        if self._table is not None:
-            with self._explained(writing=True):
-                self._table.create_checkpoint()
-
     @property
     def _address(self) -> str:
         """The folder as deltalake takes it, which reads some characters of a path as others."""

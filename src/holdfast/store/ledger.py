@@ -90,12 +90,14 @@ class Ledger(Custody):
         where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
         with self._database_errors(), self._engine.begin() as connection:
             if file.supersedes:
-                # Asked beforehand: SQLite would look among rows that the update has changed already.
                 query = sa.select(deliveries.c.number).where(where, deliveries.c.digest == file.supersedes)
-                numbers = connection.execute(query).scalars().all()
-                repaired = sa.func.json_extract(deliveries.c.record, "$.repairs").in_(numbers)
-                superseded = deliveries.update().where(where, deliveries.c.number.in_(numbers) | repaired)
-                connection.execute(superseded.values(current=False))
+                superseded = set(connection.execute(query).scalars())
+                repairs = sa.func.json_extract(deliveries.c.record, "$.repairs")
+                query = sa.select(deliveries.c.number, repairs).where(where, repairs.is_not(None))
+                for number, repaired in connection.execute(query.order_by(deliveries.c.number)):
+                    superseded |= {number} if repaired in superseded else set()
+                gone = deliveries.update().where(where, deliveries.c.number.in_(superseded))
+                connection.execute(gone.values(current=False))
             connection.execute(
                 deliveries.insert().values(
                     number=file.number,

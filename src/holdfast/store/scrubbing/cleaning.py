@@ -19,7 +19,7 @@ from holdfast.store.scrubbing.workbooks import clean_workbook
 MEANT_AS_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*["{\[])')
 
 
-def scrub_file(path: Path, client: str, columns: frozenset[str]) -> int | None:
+def scrub_file(path: Path, client: str, columns: frozenset[str], *, any_text: bool = True) -> int | None:
     """Remove from one file what belongs to the client; returns how many rows, lines or values were removed.
 
     0: nothing was, and the file is untouched. None: this kind of file cannot be cleaned, and it is untouched. A new
@@ -29,7 +29,8 @@ def scrub_file(path: Path, client: str, columns: frozenset[str]) -> int | None:
     - CSV, plain or gzip: the records whose field under one of `columns` is the id; the other bytes stay.
     - Parquet files and Excel workbooks: likewise; see `clean_parquet` and `clean_workbook`.
     - JSON and JSON lines: see `clean_json` and `clean_json_lines`.
-    - Other text, and CSV without such a column: the lines that mention the client (see `Mention`).
+    - Other text, and CSV without such a column: the lines that mention the client (see `Mention`); or, unless
+      `any_text`, None.
     - HTML, SVG, XML, and everything else: None if it mentions the client, else 0. What is damaged or encrypted: None.
 
     A row that names no client, or cannot be read, is removed if it mentions the one to be erased. A row that names
@@ -38,7 +39,7 @@ def scrub_file(path: Path, client: str, columns: frozenset[str]) -> int | None:
 
     Raises ConfigurationError for an id that is empty, CannotWrite, NotPermitted or InputOutputError.
     """
-    erasure = Erasure(Mention(client), columns)
+    erasure = Erasure(Mention(client), columns, any_text)
     try:
         with opened(path) as stream:
             return 0 if stream is None else _clean(path, stream, erasure)

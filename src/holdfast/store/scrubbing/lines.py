@@ -55,16 +55,19 @@ class Lines:
         return b"".join(pieces)
 
 
-def clean_text(source: BinaryIO, sink: BinaryIO, erasure: Erasure) -> int:
+def clean_text(source: BinaryIO, sink: BinaryIO, erasure: Erasure) -> int | None:
     """Copy text without what belongs to the client; returns how many records or lines were removed.
 
     With a client column in its header it is CSV: the client's records are removed, and of the records that cannot be
-    parsed, or name no client at all, those that mention it. Otherwise every line that mentions it is removed.
+    parsed, or name no client at all, those that mention it. Otherwise every line that mentions it is removed, or,
+    unless `any_text`, none: None says that the text cannot be cleaned.
     """
     lines = Lines(source)
     first = next(lines, b"")
     header = _header(first, lines.newline)
     places = [place for place, name in enumerate(header.names) if name in erasure.columns]
+    if not places and not erasure.any_text:
+        return None
     if not places:
         mention, edit = erasure.mention, _without_mention(erasure.mention)
         blocks = itertools.chain([first], lines)

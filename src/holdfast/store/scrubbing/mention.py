@@ -43,10 +43,14 @@ STRING_AFTER = re.compile(rb'\\{0,4}"')
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """Whom to erase, and the names of the columns and keys under which a client id stands."""
+    """Whom to erase, and the names of the columns and keys under which a client id stands.
+
+    `any_text`: lines of text that is no table of clients are removed too if they mention the client.
+    """
 
     mention: Mention
     columns: frozenset[str]
+    any_text: bool = True
 
 
 class Stream(Protocol):
