@@ -3,9 +3,9 @@
     python examples/departments.py departments          make the workspace `departments`, start the CRM's PostgreSQL
     python examples/departments.py departments --stop   stop that PostgreSQL
 
-The PostgreSQL keeps its files in `departments-postgres` beside the workspace; started again, it is as it was before.
-The branches deliver CSV files, the CRM is a PostgreSQL table, the service desk sends an Excel workbook with column names
-of its own. One row of the branches' file is damaged. The workspace's config.json names all three.
+The branches deliver CSV files, the CRM is a PostgreSQL table (with its files in `departments-postgres`), the service
+desk sends an Excel workbook with column names of its own. One row of the branches' file is damaged. The workspace's
+config.json names all three.
 """
 
 from __future__ import annotations

@@ -87,17 +87,22 @@ def reconcile(session: Session) -> None:
 
 
 def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile, ...]:
-    """Let deliveries be taken again whose rows are gone, if all of their digests are among the files `lying` there.
+    """Let deliveries be taken again whose rows are gone, if all that is lost can come again.
 
+    It can if its digest is among the files `lying` there, or if it was read from a table.
     So a new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery
     leave the table: they are gone, or were left by an output folder that was changed and is now the old one again.
     Returns the deliveries that are to be taken again.
     """
     workspace, ledger = session.workspace, session.ledger
     lost = _lost(workspace, ledger.current_deliveries(workspace.source, workspace.schema.digest))
-    again = tuple(lost) if all(file.digest in lying for file in lost) else ()
-    for file in again:
-        ledger.withdraw_delivery(file.number)
+    tables = {source.name for source in workspace.databases}
+    can_return = all(file.digest in lying or file.repairs or file.folder in tables for file in lost)
+    again = tuple(lost) if can_return else ()
+    read_again = {file.folder for file in again} & tables
+    for file in ledger.current_deliveries(workspace.source, workspace.schema.digest):
+        if file in again or file.folder in read_again:  # a table is read from its beginning
+            ledger.withdraw_delivery(file.number)
     current = [file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)]
     table = table_of(workspace)
     unused = [part for part in table.parts() if not any(part.first <= number <= part.last for number in current)]

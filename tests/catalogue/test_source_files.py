@@ -18,7 +18,7 @@ import threading
 import time
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused, NoUsableData
 from holdfast.intake import finding, readers, taking
-from holdfast.intake.readers import Child, Request
+from holdfast.intake.readers import Child, Readers, Request
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow, SourceFile
 from holdfast.schema import BRIEF_SCHEMA, schema_from_json
@@ -181,10 +181,12 @@ def test_c1_a_file_that_a_slow_writer_still_writes_is_deferred_listed_and_then_t
 
     writer = threading.Thread(target=write_slowly)
     writer.start()
-    ready.wait(10)
-    record = ingest(inbox.workspace)
-    stop.set()
-    writer.join()
+    try:
+        ready.wait(10)
+        record = ingest(inbox.workspace)
+    finally:
+        stop.set()
+        writer.join()
     assert (exit_status_of(record), [file.name for file in record.files]) == (0, ["good.csv"])
     assert record.deferred == ("fault.csv: left for the next time, it is still being written",)
     assert inbox.ingest().rows == rows
@@ -1039,13 +1041,17 @@ def test_c23_a_thousand_files_are_taken_in_bounded_groups(inbox: Inbox, monkeypa
     for number in range(999):  # most are copies: what is written for each delivery takes the time
         rows = (f"c{number % 111},1,2,3,0", f"c{number % 111 // 2},1,2,3,0")
         (inbox.folder / f"many {number:03}.csv").write_bytes(table(*rows))
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     monkeypatch.setattr(taking, "GROUP_FILES", 40)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 100, hard))
-    try:
-        record = ingest(inbox.workspace)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    real, open_at_once = Readers.read, list[int]()
+
+    def read_group(self: Readers, requests: Sequence[Request], progress: Any) -> Any:
+        open_at_once.append(len(requests))
+        return real(self, requests, progress)
+
+    monkeypatch.setattr(Readers, "read", read_group)
+    record = ingest(inbox.workspace)
+    assert max(open_at_once) == 40
+    assert sum(open_at_once) == 112
     assert [file.number for file in record.files] == list(range(1, 1_001))
     assert sum(file.status == "accepted" for file in record.files) == 112
     assert (record.rows, record.accepted, record.duplicate) == (1_999, 112, 1_887)

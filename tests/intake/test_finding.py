@@ -69,11 +69,32 @@ def test_files_come_folder_after_folder_each_in_name_order(empty: Workspace) -> 
     ]
 
 
-def test_a_folder_of_a_source_that_does_not_exist_is_named(empty: Workspace) -> None:
-    workspace = replace(empty, sources=(FolderSource(name="north", folder="practise"),))
+def test_an_input_folder_that_does_not_exist_is_a_fault_of_the_configuration(empty: Workspace) -> None:
     with pytest.raises(ConfigurationError, match="this folder does not exist") as caught:
-        look(workspace, unknown)
-    assert (caught.value.column, caught.value.hint) == ("sources: north", "did you mean 'practicedata'?")
+        look(replace(empty, input_folder=empty.root / "practise"), unknown)
+    assert (caught.value.column, caught.value.hint) == ("input_folder_path", "did you mean 'practicedata'?")
+
+
+def test_a_source_whose_folder_is_not_there_is_told_and_the_others_are_looked_into(empty: Workspace) -> None:
+    sources = [FolderSource(name=name, folder=name) for name in ("north", "south", "west")]
+    (empty.root / "south").mkdir()
+    (empty.root / "west").write_text("a file in its place")
+    written(empty.root / "south" / "a.csv", b"a,b\n")
+    lying = look(replace(empty, sources=tuple(sources)), unknown)
+    assert names(lying) == ["a.csv"]
+    told = [(error.file, error.exit_status, error.message.rpartition("/")[2]) for error in lying.absent]
+    assert told == [("north", 69, "north does not exist"), ("west", 69, "west cannot read: Not a directory")]
+
+
+def test_a_source_whose_folder_may_not_be_looked_into_is_told(beside_a_secret: Workspace, nobody: None) -> None:
+    workspace = replace(beside_a_secret, sources=(FolderSource(name="north", folder="north"),))
+    os.seteuid(0)
+    (workspace.root / "north").mkdir(mode=0o700)
+    os.seteuid(65534)
+    lying = look(workspace, unknown)
+    assert names(lying) == ["b.csv"]
+    (error,) = lying.absent
+    assert (type(error), error.file) == (NotPermitted, str(workspace.root / "north"))
 
 
 def test_what_is_no_delivery_is_told_and_left_alone(empty: Workspace) -> None:
@@ -255,10 +276,12 @@ def test_a_file_that_is_being_written_is_waited_for_until_it_is_still(empty: Wor
 
     writer = threading.Thread(target=write_slowly)
     writer.start()
-    while not path.exists():
-        time.sleep(0.01)
-    lying = look(workspace, unknown)
-    stop.set()
-    writer.join()
+    try:
+        while not path.exists():
+            time.sleep(0.01)
+        lying = look(workspace, unknown)
+    finally:
+        stop.set()
+        writer.join()
     assert lying.deferred == ("a.csv: left for the next time, it is still being written",)
     assert names(look(workspace, unknown)) == ["a.csv"]

@@ -30,7 +30,7 @@ def lies(name: str, digest: str, folder: str = "practicedata") -> Found:
 
 A = file(1, "a.csv", "A")
 B = file(2, "b.csv", "B")
-REFUSED = file(3, "c.csv", "C", status="refused")
+REFUSED = file(3, "c.csv", "C", status="refused", read_as=lies("c.csv", "C").refused_as)
 HISTORY = (A, B, REFUSED)
 
 

@@ -576,12 +576,12 @@ def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
 ) -> None:
     deliver(ingested.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
     ingest(ingested)
-    (ingested.root / "locked.csv").write_text(line_of(GONE, 1))
+    deliver(ingested.root, "locked.csv", [line_of(GONE, 1)])
 
-    def forbidding(path: Path, *arguments: Any) -> int | None:
+    def forbidding(path: Path, *arguments: Any, **named: Any) -> int | None:
         if path.name == "locked.csv":
             raise NotPermitted("cannot write: Permission denied", file=str(path))
-        return scrub_file(path, *arguments)
+        return scrub_file(path, *arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(erasure, "scrub_file", forbidding)
@@ -589,6 +589,19 @@ def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
     assert receipt.remaining == ("locked.csv",)
     assert found_below(ingested.root, GONE) == ["locked.csv"]
     assert erase(ingested, GONE, REASON).remaining == ()
+
+
+@pytest.mark.parametrize("client", [GONE, "12"])
+def test_what_somebody_else_wrote_is_not_changed_but_reported(
+    ingested: Workspace, deliver: Deliver, client: str
+) -> None:
+    deliver(ingested.input_folder, "new.csv", [line_of(client, 1), line_of("e1", 2)])
+    ingest(ingested)
+    notes = ingested.root / "notes.txt"
+    notes.write_text(f"called on Monday\n{client},said no\n")
+    receipt = erase(ingested, client, REASON)
+    assert receipt.remaining == ("notes.txt",)
+    assert notes.read_text().endswith(f"{client},said no\n")
 
 
 def test_the_configuration_and_the_scripts_are_not_touched_but_reported(ingested: Workspace) -> None:

@@ -397,7 +397,7 @@ def test_a_replay_accounts_for_every_row(held: Workspace) -> None:
 def test_a_replay_with_nothing_to_take_in_says_so_and_leaves_no_file(held: Workspace) -> None:
     before = set(files_below(held.output_folder))
     record = replay(held)
-    assert (record.files, record.notices) == ((), ("no row in quarantine can be taken in as it is",))
+    assert (record.files, record.notices) == ((), ("no repaired row waits to be taken in",))
     assert set(files_below(held.output_folder)) == before
 
 

@@ -76,11 +76,13 @@ def look(workspace: Workspace, known: Known) -> Lying:
     unreadable: list[tuple[str, str, HoldfastError]] = []
     absent: list[HoldfastError] = []
     for folder, source, label in _folders(workspace):
-        if source and not folder.is_dir():
-            hint = f"is it mounted? Or correct 'folder' of source '{source.name}' in config.json"
-            absent.append(SourceUnreachable(f"the folder {folder} does not exist", file=source.name, hint=hint))
+        try:
+            listing = list_folder(folder)
+        except (NotPermitted, InputOutputError) as error:
+            if source is None:
+                raise
+            absent.append(_absent(folder, source, error))
             continue
-        listing = list_folder(folder)
         notices += [f"{name}: left alone, {why}" for name, why in listing.left_alone]
         for path in listing.files:
             try:
@@ -107,6 +109,15 @@ def _folders(workspace: Workspace) -> Iterator[tuple[Path, FolderSource | None, 
     for source in workspace.sources:
         if isinstance(source, FolderSource):
             yield workspace.folder_of(source), source, source.name
+
+
+def _absent(folder: Path, source: FolderSource, error: HoldfastError) -> HoldfastError:
+    """Why a source is passed over whose folder is not there, or cannot be looked into."""
+    if isinstance(error, NotPermitted):
+        return error
+    message = f"the folder {folder} " + (error.message if os.path.lexists(folder) else "does not exist")
+    hint = f"is it mounted? Or correct 'folder' of source '{source.name}' in config.json"
+    return SourceUnreachable(message, file=source.name, hint=hint)
 
 
 def _identified(path: Path, source: FolderSource | None, label: str, limits: Limits) -> Found:

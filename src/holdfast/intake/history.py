@@ -76,11 +76,6 @@ class History:
                 repairs.append(file)
         return (*files, *repairs)
 
-    def last_of(self, folder: str) -> SourceFile | None:
-        """The latest delivery from a source that was taken in or found to be known."""
-        taken = [f for f in self._by_digest.values() if f.folder == folder and f.status != "refused"]
-        return max(taken, key=lambda file: file.number, default=None)
-
     def add(self, file: SourceFile, superseded: Sequence[SourceFile] = ()) -> None:
         """A file was dealt with."""
         self._seen[file.folder, file.name, file.digest] = self._by_digest[file.digest] = file

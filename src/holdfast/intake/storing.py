@@ -127,9 +127,17 @@ class _Rows:
             yield batch
 
     def _of_erased(self, row: RejectedRow) -> bool:
-        """True if a field of a refused row is the id of a client who was erased."""
-        fields = fields_of(row.text) or [row.text]
-        return self._passing.erased is not None and bool(self._passing.erased.mask(pa.array(fields)).any())
+        """True if a refused row is that of a client who was erased.
+
+        Where its fields cannot be told apart, any of them may be the client's.
+        """
+        if self._passing.erased is None:
+            return False
+        fields, header = fields_of(row.text) or [row.text], self._delivered.header
+        client = self._schema.client.name
+        if len(fields) == len(header) and client in header:
+            fields = [fields[header.index(client)]]
+        return bool(self._passing.erased.mask(pa.array(fields)).any())
 
     def _new(self, rejected: tuple[RejectedRow, ...]) -> tuple[RejectedRow, ...]:
         before = self._passing.refused_before

@@ -81,9 +81,9 @@ class QuarantineShow:
     delivery: int
     name: str
     header: tuple[str, ...]
-    file: str | None
     total: int
     rows: tuple[QuarantinedRow, ...]
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,6 +87,10 @@ def show_lines(record: QuarantineShow) -> Lines:
     else:
         yield f"fields: {plain(','.join(record.header), LONGEST_FIELDS)}"
         yield _texts(record.rows)
+    if record.file:
+        yield f"written to {record.file}: correct the fields there, leave the first column as it is"
+        yield f"next: holdfast quarantine repair {record.delivery} --from {record.file}"
+        return
     if shown < record.total:
         more = count(record.total - shown, "more row", "more rows")
         yield f"and {more}: --all shows them, --out FILE.csv writes all to a file, to be corrected there"

@@ -175,7 +175,7 @@ def _remaining(session: Session, erasure: Erasure) -> list[Path]:
         return list(found)
     seen_to = set(_ledger_files(workspace)) | set(_quarantine_files(workspace))
     others = (path for path in found if path.is_file() and path not in seen_to)
-    return [path for path in others if scrub_file(path, erasure.mention.client, erasure.columns) != 0]
+    return [path for path in others if _scrubbed(workspace, path, erasure) != 0]
 
 
 def _client_columns(workspace: Workspace) -> frozenset[str]:
@@ -316,9 +316,11 @@ def _clean_files(session: Session, erasure: Erasure, done: _Done) -> None:
             _clean_file(session, path, erasure, done)
 
 
-def _own_folders(workspace: Workspace) -> tuple[Path, ...]:
-    """Where every file was written by Holdfast."""
-    return workspace.state_folder, workspace.log_folder, workspace.output_folder, workspace.model_folder
+def _scrubbed(workspace: Workspace, path: Path, erasure: Erasure) -> int | None:
+    """What others wrote is theirs: only tables of clients are cleaned there, and the rest is reported."""
+    own = workspace.state_folder, workspace.log_folder, workspace.output_folder, workspace.model_folder
+    ours = any(path.is_relative_to(folder) for folder in own)
+    return scrub_file(path, erasure.mention.client, erasure.columns, any_text=ours)
 
 
 def _clean_file(session: Session, path: Path, erasure: Erasure, done: _Done) -> None:
@@ -327,9 +329,7 @@ def _clean_file(session: Session, path: Path, erasure: Erasure, done: _Done) -> 
     if delivered:
         removed = rewrite(path, lambda new: _delivered_without(session, path, new, erasure, delivered))
     else:
-        # What others wrote is theirs: only tables of clients are cleaned there, and the rest is reported.
-        ours = any(path.is_relative_to(folder) for folder in _own_folders(workspace))
-        removed = scrub_file(path, erasure.mention.client, erasure.columns, any_text=ours)
+        removed = _scrubbed(workspace, path, erasure)
     if removed is None and path.suffix in MADE_AGAIN and (path.parent / MODEL_FILE).is_file():
         path.unlink()
         done.deleted.append(workspace.show(path))

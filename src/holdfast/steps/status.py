@@ -45,6 +45,7 @@ def status(workspace: Workspace) -> Status:
             next=(
                 *_next(workspace, release, waiting, last, whole=pinned is None or pinned.is_whole),
                 *_open_rows(ledger, files),
+                *(f"the erasure begun {each} was not finished: call it again" for each in ledger.unfinished_erasures()),
             ),
         )
 
