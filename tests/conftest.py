@@ -105,6 +105,12 @@ def kept_readers(monkeypatch: pytest.MonkeyPatch, kept_children: list[KeptChild]
     monkeypatch.setattr(readers, "Child", lambda: kept_children.pop() if kept_children else KeptChild())
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have told how wide the terminal is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(scope="session")
 def clients() -> Callable[..., list[str]]:
     """`clients(count, seed, moved=False)`: lines of the brief's table."""

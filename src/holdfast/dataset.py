@@ -119,11 +119,11 @@ def _lost(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]
 
 
 def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: int) -> str:
-    """The dataset's identity: SHA-256 of its schema, the rule for conflicts, the deliveries in it in order of
-    arrival, and the number of clients `erased` so far.
+    """The dataset's identity: SHA-256 of its schema, the rule for conflicts, the deliveries in it, and how
+    they were read, in order of arrival, and the number of clients `erased` so far.
     """
     parts = [workspace.source, workspace.schema.digest, workspace.conflicts, str(erased)]
-    return hashlib.sha256("\n".join([*parts, *(file.digest for file in files)]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([*parts, *(file.digest + file.read_as for file in files)]).encode()).hexdigest()
 
 
 def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequence[SourceFile]) -> Dataset:

@@ -8,6 +8,7 @@ from typing import Any
 
 from holdfast.intake.finding import Found
 from holdfast.intake.history import History
+from holdfast.limits import Limits
 from holdfast.records import SourceFile
 
 
@@ -62,6 +63,22 @@ def test_a_copy_is_known_as_long_as_its_original_is_current() -> None:
     copy = file(4, "copy.csv", "A", status="duplicate")
     assert history(A, copy).knows(lies("copy.csv", "A"))
     assert not history(A, copy, current=()).knows(lies("copy.csv", "A"))
+
+
+def test_a_refused_file_is_not_known_once_limits_or_its_source_say_otherwise() -> None:
+    past, found = history(*HISTORY), lies("c.csv", "C")
+    assert past.knows(found)
+    assert not past.knows(replace(found, limits=Limits(columns=7)))
+    assert not past.knows(replace(found, columns=(("Firm", "corporation"),)))
+    assert not past.knows(replace(found, sheet="May"))
+
+
+def test_an_accepted_file_is_not_known_once_its_source_says_to_read_it_otherwise() -> None:
+    past, found = history(*HISTORY), lies("a.csv", "A")
+    assert past.knows(replace(found, limits=Limits(columns=7)))
+    otherwise = replace(found, columns=(("Firm", "corporation"),))
+    assert not past.knows(otherwise)
+    assert past.superseded_by(otherwise, [otherwise]) == (A,)
 
 
 # ---- copies
@@ -145,14 +162,3 @@ def test_what_was_superseded_is_current_no_more() -> None:
 
 
 # ---- tables
-
-
-def test_the_last_reading_of_a_source_is_its_latest_that_was_not_refused() -> None:
-    readings = [
-        file(1, "clients at 1", "A", folder="crm", watermark="1"),
-        file(2, "clients at 2", "B", folder="crm", watermark="2", status="duplicate"),
-        file(3, "clients at 3", "C", folder="crm", status="refused"),
-        file(4, "x.csv", "D"),
-    ]
-    assert history(*readings).last_of("crm") == readings[1]
-    assert history(*readings).last_of("elsewhere") is None

@@ -246,6 +246,18 @@ def test_limits_of_the_configuration_reach_the_reading_process(
     assert file.error["message"] == message
 
 
+def test_a_file_that_broke_a_limit_is_read_again_when_the_limit_is_raised(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", [row("acme")])
+    strict = configured(empty, limits={"columns": 4})
+    with pytest.raises(NoUsableData, match="at most 4 are read"):
+        ingest(strict)
+    with pytest.raises(NoUsableData, match="none of the 1 files"):
+        ingest(strict)
+    assert len(history_of(strict)) == 1, "nothing was read again"
+    record = ingest(configured(empty, limits={"columns": 5}))
+    assert told(record) == [(2, "a.csv", "accepted")]
+
+
 def test_a_field_longer_than_the_configuration_allows_costs_its_row(empty: Workspace, deliver: Deliver) -> None:
     deliver(empty.input_folder, "a.csv", [row("acme"), row("acme & sons")])
     record = ingest(configured(empty, limits={"field_characters": 5}))
@@ -320,6 +332,19 @@ def test_a_file_refused_in_the_wrong_folder_is_taken_in_the_right_one(with_branc
     record = ingest(with_branches)
     assert [(file.folder, file.status) for file in record.files] == [("south", "accepted")]
     assert rows_of(with_branches) == [row("good"), row("acme")]
+
+
+def test_files_are_read_again_when_their_source_calls_their_columns_otherwise(with_branches: Workspace) -> None:
+    path = with_branches.root / "north" / "a.csv"
+    path.write_text("Firm,Left,a,b,number_of_employees\nacme,1,5,6,3\n")
+    columns = {"Firm": "corporation", "Left": "exited", "a": "lastmonth_activity", "b": "lastyear_activity"}
+    swapped = columns | {"a": "lastyear_activity", "b": "lastmonth_activity"}
+    for names, row_of_it in ((columns, "acme,5,6,3,1"), (swapped, "acme,6,5,3,1"), (columns, "acme,5,6,3,1")):
+        workspace = configured(with_branches, sources=[{"name": "north", "folder": "north", "columns": names}])
+        record = ingest(workspace)
+        assert rows_of(workspace) == [row_of_it]
+        assert (record.dataset.rows, len(record.files)) == (1, 1)
+        assert ingest(workspace).files == ()
 
 
 def test_one_sheet_may_be_named_for_a_whole_source(empty: Workspace) -> None:

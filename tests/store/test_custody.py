@@ -138,11 +138,10 @@ def test_where_nobody_is_named_nothing_is_rewritten(ledger: Ledger) -> None:
     assert ledger.acts(1) == {2: act(2, text="another")}
 
 
-def test_a_text_that_is_the_key_of_its_row_is_rewritten_too(ledger: Ledger) -> None:
-    ledger.record_dataset("run", NOW, SCHEMA, known(CLIENT))
-    ledger.redact(lambda text: CLIENT in text, lambda text: text.replace(CLIENT, "[erased]"))
-    assert ledger.dataset(CLIENT) is None
-    assert ledger.dataset("[erased]") is not None
+def test_digests_and_names_that_we_gave_are_never_rewritten(ledger: Ledger) -> None:
+    ledger.record_dataset("run", NOW, SCHEMA, known("a" * 64))
+    ledger.redact(lambda text: text == "a" * 64, lambda _: "[erased]")
+    assert ledger.dataset("a" * 64) is not None
 
 
 def test_a_failed_rewriting_changes_nothing(ledger: Ledger) -> None:

@@ -411,6 +411,7 @@ def test_no_client_is_in_any_byte_of_the_log(table: DatasetTable) -> None:
     for number in range(1, 56):
         deliver(table, number)
     merge(table, table.parts()[:10])
+    DeltaTable(str(table.folder)).create_checkpoint()
     log = sorted((table.folder / LOG).iterdir())
     assert sum(path.name.endswith(".checkpoint.parquet") for path in log) == 2
     assert not [path.name for path in log if MARK.encode() in path.read_bytes()]
