@@ -17,6 +17,7 @@ from holdfast.errors import FileRefused
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
 from holdfast.schema import BRIEF_SCHEMA, Column, Schema
+from holdfast.sources import csvfile as csvfile_module
 from holdfast.sources import lines as lines_module
 from holdfast.sources.csvfile import UNFINISHED, CsvFile
 from holdfast.sources.parsed import LINE, ParsedBatch, Reading
@@ -172,6 +173,23 @@ def test_the_size_of_the_blocks_changes_nothing_once_the_first_holds_a_line(data
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "BLOCK", size)
         assert read_or_refusal(data) == whole
+
+
+@settings(deadline=None)
+@given(FILES, st.integers(1, 6))
+def test_the_number_of_lines_looked_at_together_changes_nothing(data: bytes, lines: int) -> None:
+    whole = read_or_refusal(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csvfile_module, "BATCH_LINES", lines)
+        assert read_or_refusal(data) == whole
+
+
+@pytest.mark.parametrize("row", ["acme,1,2,3,0", "x", "acme,x,2,3,0", '"acme",1,2,3,0', 'ac"me,1,2,3,0'])
+def test_only_so_many_lines_are_looked_at_together(row: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csvfile_module, "BATCH_LINES", 10)
+        batches = list(opened(HEADER + "good,1,2,3,0\n" + f"{row}\n" * 34))
+    assert [batch.rows.num_rows + len(batch.rejected) for batch in batches] == [10, 10, 10, 5]
 
 
 def read_record_by_record(self: CsvFile, block: bytes) -> ParsedBatch | None:

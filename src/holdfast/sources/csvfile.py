@@ -25,6 +25,9 @@ from holdfast.sources.header import match_header
 from holdfast.sources.lines import Bytes, Lines
 from holdfast.sources.parsed import Cells, Numbers, ParsedBatch, Reading, cast_cells
 
+BATCH_LINES = 1 << 17
+"""More than this are not looked at together: each may have to be kept as a refused row."""
+
 UNFINISHED = "unfinished: the last line has no line end, so it may be cut short"
 
 # RFC 4180: a quote stands only around a field, or twice inside such a field.
@@ -96,10 +99,12 @@ class CsvFile:
         return list(record.fields)
 
     def _split(self, block: bytes) -> ParsedBatch | None:
-        """The rows of `block`, if every line of it is one record, of the right number of fields or not."""
+        """The rows of `block`, or of its first lines, if each is one record, of the right number of fields or not."""
         ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord(self._lines.newline)) + 1
         if not len(ends) or ends[-1] != len(block) or np.diff(ends, prepend=0).max() > self._longest:
             return None
+        ends = ends[:BATCH_LINES]
+        block = block[: ends[-1]]
         # Arrow would drop a byte order mark, and end a line at a carriage return too.
         stray_return = self._lines.newline == "\n" and b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
         if stray_return or block.startswith(codecs.BOM_UTF8):
@@ -126,9 +131,9 @@ class CsvFile:
         return self._cast(texts, places + before + 1, lambda row: text(places[row]), rejected)
 
     def _read(self, block: bytes) -> ParsedBatch:
-        """The rows of `block`, record by record; the last one may reach into the lines after it."""
-        end = self._lines.count + block.count(self._lines.newline.encode())
-        end += not block.endswith(self._lines.newline.encode())
+        """The rows of `block`, or of its first lines, record by record; the last one may reach beyond them."""
+        newline = self._lines.newline.encode()
+        end = self._lines.count + min(block.count(newline) + (not block.endswith(newline)), BATCH_LINES)
         records: list[_Record] = []
         rejected: list[RejectedRow] = []
         while self._lines.count < end:
