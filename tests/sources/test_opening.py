@@ -37,7 +37,13 @@ def excel() -> bytes:
     return stream.getvalue()
 
 
-KINDS = [("a.csv", CSV), ("a.csv.gz", gzip.compress(CSV, mtime=0)), ("a.parquet", parquet()), ("a.xlsx", excel()), ("a", CSV)]
+KINDS = [
+    ("a.csv", CSV),
+    ("a.csv.gz", gzip.compress(CSV, mtime=0)),
+    ("a.parquet", parquet()),
+    ("a.xlsx", excel()),
+    ("a", CSV),
+]
 
 
 @pytest.mark.parametrize(("name", "data"), KINDS, ids=[name for name, _ in KINDS])
