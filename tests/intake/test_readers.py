@@ -21,8 +21,9 @@ import pytest
 
 from holdfast.errors import CannotWrite, FileRefused, HoldfastError
 from holdfast.intake import readers
+from holdfast.intake.child import ADDRESSES_PER_COLUMN
 from holdfast.intake.erased import Erased
-from holdfast.intake.readers import Child, Readers, Request
+from holdfast.intake.readers import Child, ReaderKilled, Readers, Request
 from holdfast.intake.storing import Destination, Stored
 from holdfast.limits import Limits
 from holdfast.schema import BRIEF_SCHEMA
@@ -154,8 +155,6 @@ def dying(child: Child, request: Request, *signals: int) -> FileRefused:
     [
         (signal.SIGSEGV, "the process that read it died (SIGSEGV)"),
         (signal.SIGBUS, "the process that read it died (SIGBUS)"),
-        (signal.SIGTERM, "the process that read it died (SIGTERM)"),
-        (signal.SIGKILL, "reading it took more than 2,147,483,648 bytes of memory"),
         (signal.SIGABRT, "reading it took more than 2,147,483,648 bytes of memory"),
         (signal.SIGXCPU, "reading it took more than 3,600 seconds of computing"),
     ],
@@ -164,6 +163,13 @@ def test_a_file_whose_reader_is_killed_by_a_signal_is_refused(
     child: Child, desk: Desk, number: int, message: str
 ) -> None:
     assert dying(child, desk.request(), number).message == message
+    assert not child.alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_file_whose_reader_is_killed_from_outside_is_not_refused(child: Child, desk: Desk, number: int) -> None:
+    with pytest.raises(ReaderKilled, match="ended from outside"):
+        dying(child, desk.request(), number)
     assert not child.alive
 
 
@@ -178,9 +184,10 @@ def test_a_file_that_asks_for_too_much_memory_is_refused(child: Child, desk: Des
 def test_the_limits_of_one_file_are_not_those_of_the_next(child: Child, desk: Desk) -> None:
     assert child.read(desk.request(limits=Limits(memory_bytes=1 << 30, seconds=9)), nothing).rows == 3
     soft, _ = resource.prlimit(pid_of(child), resource.RLIMIT_AS)
-    assert soft == 1 << 30
+    columns = Limits().columns * ADDRESSES_PER_COLUMN
+    assert soft == (1 << 30) + columns
     assert child.read(desk.request(), nothing).rows == 3
-    assert resource.prlimit(pid_of(child), resource.RLIMIT_AS)[0] == Limits().memory_bytes
+    assert resource.prlimit(pid_of(child), resource.RLIMIT_AS)[0] == Limits().memory_bytes + columns
     assert resource.prlimit(pid_of(child), resource.RLIMIT_CPU)[0] >= Limits().seconds
 
 

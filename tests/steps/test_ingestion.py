@@ -510,3 +510,25 @@ def test_a_missing_folder_is_a_configuration_error_that_names_the_nearest(compan
         ingest(misspelt)
     assert caught.value.exit_status == 78
     assert caught.value.column == "input_folder_path"
+
+
+def test_a_rotation_of_fixed_depth_keeps_every_row(company: Workspace, deliver: Deliver) -> None:
+    emptied(company)
+    folder = company.input_folder
+    for client in "abcd":
+        (folder / "export.2.csv").unlink(missing_ok=True)
+        for old, new in (("export.1.csv", "export.2.csv"), ("export.csv", "export.1.csv")):
+            if (folder / old).exists():
+                (folder / old).rename(folder / new)
+        deliver(folder, "export.csv", [f"{client},1,2,3,0"])
+        record = ingest(company)
+    assert record.dataset.rows == 4
+
+
+def test_a_file_of_as_many_columns_as_are_allowed_is_taken(company: Workspace) -> None:
+    emptied(company)
+    extra = [f"x{number}" for number in range(company.limits.columns - 5)]
+    header = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
+    lines = [",".join([header, *extra]), *(f"w{row},1,2,3,0" + ",7" * len(extra) for row in range(200))]
+    (company.input_folder / "wide.csv").write_text("".join(f"{line}\n" for line in lines))
+    assert ingest(company).accepted == 200

@@ -27,6 +27,7 @@ from holdfast.sources.opening import open_delivery
 from holdfast.sources.parsed import Reading
 from holdfast.store.tombstones import Tombstones
 
+ADDRESSES_PER_COLUMN = 8 << 20
 LONGEST_REQUEST = 16 << 20
 
 
@@ -76,8 +77,10 @@ def end_with_parent() -> None:
 def _limit(limits: Limits) -> None:
     """The system itself ends this process, or denies it memory, when a file asks for more than it may."""
     spent = sum(os.times()[:2])
+    # Addresses are not memory: readers and writers reserve some for each column. The parent watches what is used.
+    addresses = limits.memory_bytes + limits.columns * ADDRESSES_PER_COLUMN
     seconds = int(spent) + limits.seconds + 1
-    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, limits.memory_bytes)):
+    for kind, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, addresses)):
         _, hard = resource.getrlimit(kind)
         resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import resource
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -63,6 +65,13 @@ class Request:
 Progress = Callable[[str, int, int | None], None]
 
 
+class ReaderKilled(HoldfastError):
+    """A reading process was ended by somebody else, such as the system for want of memory: nobody knows why."""
+
+
+KILLERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
 class Child:
     """One reading process. After an error of `read` that is not a refusal it is gone."""
 
@@ -90,7 +99,7 @@ class Child:
         try:
             sent = socket.send_fds(self._socket, [line], [request.stream.fileno()])
             self._socket.sendall(line[sent:])
-            for answer in self._answers(deadline):
+            for answer in self._answers(request, deadline):
                 if "rows" in answer:
                     on_rows(answer["rows"], answer["share"])
                 else:
@@ -120,15 +129,27 @@ class Child:
         self._process.kill()
         self._process.communicate(timeout=GRACE_SECONDS)
 
-    def _answers(self, deadline: float) -> Iterator[dict[str, Any]]:
+    def _answers(self, request: Request, deadline: float) -> Iterator[dict[str, Any]]:
         data = b""
+        self._socket.settimeout(LOOK_EVERY)
         while True:
-            self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
-            more = self._socket.recv(ANSWER)
+            self._watch(request, deadline)
+            try:
+                more = self._socket.recv(ANSWER)
+            except TimeoutError:
+                continue
             if not more:
                 return
             *lines, data = (data + more).split(b"\n")
             yield from map(json.loads, lines)
+
+    def _watch(self, request: Request, deadline: float) -> None:
+        """Raises TimeoutError, or FileRefused, when reading takes longer or more memory than it may."""
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        if _resident(self._process.pid) > request.limits.memory_bytes:
+            self.end()
+            raise _too_much_memory(request)
 
     def _result(self, answer: dict[str, Any], request: Request) -> Stored:
         if "stored" in answer:
@@ -141,14 +162,16 @@ class Child:
         raise HoldfastError(f"the reading process failed:\n{answer['bug']}", file=request.name)
 
     def _died(self, request: Request) -> HoldfastError:
-        """Why the process is gone: what the file made it do is the file's fault."""
+        """Why the process is gone: what the file made it do is the file's fault, what others did is not."""
         self._socket.close()
         self._process.communicate(timeout=GRACE_SECONDS)
         status = self._process.returncode
         if status == -signal.SIGXCPU:
             message = f"reading it took more than {request.limits.seconds:,} seconds of computing"
             return FileRefused(message, file=request.name, hint="deliver it in parts, or raise limits.seconds")
-        if status in {-signal.SIGKILL, -signal.SIGABRT}:
+        if -status in KILLERS:
+            return ReaderKilled(f"the process that read it was ended from outside ({signal.Signals(-status).name})")
+        if status == -signal.SIGABRT:
             return _too_much_memory(request)
         message = f"the process that read it died ({signal.Signals(-status).name if status < 0 else status})"
         return FileRefused(message, file=request.name, hint="the file may be damaged or made to do harm")
@@ -229,6 +252,14 @@ class _Seen:
         """About how many rows all the files have, judged by the bytes read so far."""
         read = sum(self._sizes[delivery] * share for delivery, (_, share) in self._rows.copy().items())
         return round(self.rows * sum(self._sizes.values()) / read) if read else None
+
+
+def _resident(pid: int) -> int:
+    """The memory that a process holds, in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+    except (OSError, IndexError):  # it has just ended, or there is no such file system
+        return 0
 
 
 def _size(request: Request) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,9 +134,11 @@ class _Rows:
         """
         if self._passing.erased is None:
             return False
-        fields, header = fields_of(row.text) or [row.text], self._delivered.header
+        fields, header = fields_of(row.text), self._delivered.header
         client = self._schema.client.name
-        if len(fields) == len(header) and client in header:
+        if fields is None or len(fields) != len(header):
+            fields = re.split('[,;"\t\r\n]', row.text)
+        elif client in header:
             fields = [fields[header.index(client)]]
         return bool(self._passing.erased.mask(pa.array(fields)).any())
 

@@ -14,7 +14,7 @@ from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
 from holdfast.intake.finding import Found, Lying
 from holdfast.intake.history import History
-from holdfast.intake.readers import Readers, Request
+from holdfast.intake.readers import ReaderKilled, Readers, Request
 from holdfast.intake.storing import Destination, Stored
 from holdfast.records import RejectedRow, SourceFile
 from holdfast.session import Session, utc_now
@@ -148,6 +148,8 @@ class _Group:
 
     def _checked(self, file: Found, outcome: Stored | HoldfastError) -> Stored | HoldfastError:
         """The outcome, unless the bytes that were read are not those that were found."""
+        if isinstance(outcome, ReaderKilled):
+            return _Moving(outcome.message)
         if isinstance(outcome, FileRefused):
             return _Moving("it changed while it was read") if _changed(file) else outcome
         if isinstance(outcome, Stored) and outcome.digest != file.digest:
@@ -191,7 +193,10 @@ class _Group:
             entry = _copy_of(twin, entry)
         elif isinstance(outcome, FileRefused):
             entry = replace(entry, error=outcome.record(self.session.run_id))
-        superseded = self.history.superseded_by(file, self.lying.files) if entry.status == "duplicate" else ()
+        # A file that moved to another's name, as in a rotation, takes nobody's place; a copy of one that stayed does.
+        copied = any(each.digest == file.digest and each.path != file.path for each in self.lying.files)
+        changed = copied and entry.status == "duplicate"
+        superseded = self.history.superseded_by(file, self.lying.files) if changed else ()
         if superseded:
             self._commit([Fresh(file=_superseding(entry, superseded), superseded=superseded)])
             return

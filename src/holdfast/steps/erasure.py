@@ -156,9 +156,11 @@ def _receipt_name(workspace: Workspace, tombstone: str) -> str:
 
 
 def _elsewhere(workspace: Workspace) -> Iterator[str]:
-    """Places that Holdfast reads and does not own."""
+    """Places outside the workspace, which are not cleaned: where Holdfast reads, and where it was told to write."""
     yield from (f"the database of source '{source.name}'" for source in workspace.databases)
-    for folder in (workspace.input_folder, workspace.test_folder, *workspace.source_folders):
+    read = (workspace.input_folder, workspace.test_folder, *workspace.source_folders)
+    written = (workspace.output_folder, workspace.model_folder, workspace.deployment_folder)
+    for folder in (*read, *written):
         if not folder.is_relative_to(workspace.root):
             yield str(folder)
 
