@@ -139,7 +139,7 @@ def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequen
     return replace(
         empty,
         version=table_of(workspace).version,
-        rows=sum(each.accepted - each.replaced for each in arrived),
+        rows=sum(each.added for each in arrived),
         exited=sum(each.exited for each in arrived),
         unlabelled=sum(each.unlabelled for each in arrived),
         files=tuple(file.name for file in files),

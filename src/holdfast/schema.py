@@ -149,7 +149,8 @@ FEATURE_KEYS = ("type", "unit", "minimum", "maximum", "categories", "missing_all
 VALUE_KEYS = ("column", "type", "unit", "minimum", "maximum", "missing_allowed")
 FEATURE_TYPES: tuple[Type, ...] = ("integer", "number", "category")
 VALUE_TYPES: tuple[Type, ...] = ("integer", "number")
-RESERVED = ("_delivery", "_line", "_first_delivery", "_first_line")
+DELIVERY, LINE = "_delivery", "_line"
+RESERVED = (DELIVERY, LINE, "_first_delivery", "_first_line")
 """Names of the columns that say where a row came from."""
 
 

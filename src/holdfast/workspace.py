@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from holdfast.errors import ConfigurationError, excerpt, from_os_error, nearest
+from holdfast.errors import ConfigurationError, UsageError, excerpt, from_os_error, nearest
 from holdfast.limits import Limits
 from holdfast.schema import BRIEF_SCHEMA, Schema, schema_from_json
 from holdfast.settings import check_settings
@@ -129,6 +129,14 @@ class Workspace:
     def folder_of(self, source: FolderSource) -> Path:
         """The folder that a source names."""
         return resolve_folder(self.root, source.folder, source.name, str(self.root / CONFIG_NAME))
+
+    def refuse_own_place(self, path: Path) -> None:
+        """Raises UsageError when a file that somebody wants written would lie among the workspace's own files."""
+        place = Path(os.path.abspath(path))  # noqa: PTH100 - resolve() would follow links
+        folders = (*self.data_folders, self.deployment_folder, self.state_folder)
+        if place == self.root / CONFIG_NAME or any(place.is_relative_to(folder) for folder in folders):
+            hint = "name a place beside them, or outside"
+            raise UsageError("this is where the workspace keeps its own files", file=str(place), hint=hint)
 
     def show(self, path: Path) -> str:
         """A path as messages show it: relative to the workspace where it lies inside."""

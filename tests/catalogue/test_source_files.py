@@ -38,12 +38,12 @@ from holdfast.intake import finding, readers, taking
 from holdfast.intake.readers import Child, Readers, Request
 from holdfast.limits import Limits
 from holdfast.records import IngestRecord, RejectedRow, SourceFile
-from holdfast.schema import BRIEF_SCHEMA, schema_from_json
+from holdfast.schema import BRIEF_SCHEMA, LINE, schema_from_json
 from holdfast.session import exit_status_of
 from holdfast.sources.casting import cast
 from holdfast.sources.csvfile import UNFINISHED, CsvFile
 from holdfast.sources.files import digest_of_delivery
-from holdfast.sources.parsed import LINE, Reading
+from holdfast.sources.parsed import Reading
 from holdfast.sources.unpacking import Hashed
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.training import train

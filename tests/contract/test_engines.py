@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.engines import duckdb as duckdb_engine
-from holdfast.engines.base import DELIVERY, LINE, Arrival, Engine, View
+from holdfast.engines.base import Arrival, Engine, View
 from holdfast.engines.duckdb import DuckDBEngine
 from holdfast.errors import CannotWrite, InputOutputError
-from holdfast.schema import BRIEF_SCHEMA, Column, Schema
+from holdfast.schema import BRIEF_SCHEMA, DELIVERY, LINE, Column, Schema
 from holdfast.sources.casting import ARROW_TYPES
 from holdfast.sources.table import read_files
 from holdfast.store.parts import PartWriter

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from holdfast.intake.finding import Found
+from holdfast.intake.finding import Found, Lying
 from holdfast.intake.history import History
 from holdfast.limits import Limits
 from holdfast.records import SourceFile
@@ -38,6 +38,11 @@ HISTORY = (A, B, REFUSED)
 def history(*deliveries: SourceFile, current: tuple[SourceFile, ...] | None = None) -> History:
     accepted = tuple(each for each in deliveries if each.status == "accepted")
     return History(deliveries, accepted if current is None else current)
+
+
+def lying(*files: Found) -> Lying:
+    """These files, and nothing else, lie in the folders."""
+    return Lying(files=files, notices=(), deferred=(), unreadable=(), absent=())
 
 
 def test_the_current_deliveries_come_oldest_first() -> None:
@@ -78,7 +83,7 @@ def test_an_accepted_file_is_not_known_once_its_source_says_to_read_it_otherwise
     assert past.knows(replace(found, limits=Limits(columns=7)))
     otherwise = replace(found, columns=(("Firm", "corporation"),))
     assert not past.knows(otherwise)
-    assert past.superseded_by(otherwise, [otherwise]) == (A,)
+    assert past.superseded_by(otherwise, lying(otherwise)) == (A,)
 
 
 # ---- copies
@@ -111,31 +116,31 @@ def test_what_was_just_refused_is_a_twin_too() -> None:
 
 def test_a_changed_file_takes_the_place_of_the_one_that_had_its_name() -> None:
     changed = lies("a.csv", "A2")
-    assert history(*HISTORY).superseded_by(changed, [changed]) == (A,)
+    assert history(*HISTORY).superseded_by(changed, lying(changed)) == (A,)
 
 
 def test_another_name_or_folder_takes_nobodys_place() -> None:
     for other in (lies("z.csv", "A2"), lies("a.csv", "A2", "branches")):
-        assert history(*HISTORY).superseded_by(other, [other]) == ()
+        assert history(*HISTORY).superseded_by(other, lying(other)) == ()
 
 
 def test_a_file_whose_bytes_still_lie_somewhere_keeps_its_place() -> None:
     changed = lies("a.csv", "A2")
-    assert history(*HISTORY).superseded_by(changed, [changed, lies("moved.csv", "A")]) == ()
-    assert history(*HISTORY).superseded_by(changed, [changed, lies("moved.csv", "A", "branches")]) == ()
+    assert history(*HISTORY).superseded_by(changed, lying(changed, lies("moved.csv", "A"))) == ()
+    assert history(*HISTORY).superseded_by(changed, lying(changed, lies("moved.csv", "A", "branches"))) == ()
 
 
 def test_a_file_has_the_name_that_it_was_last_recorded_under() -> None:
     past = history(*HISTORY)
     past.add(file(4, "moved.csv", "A", status="duplicate"))
     changed, moved = lies("a.csv", "A2"), lies("moved.csv", "A3")
-    assert past.superseded_by(changed, [changed]) == ()
-    assert past.superseded_by(moved, [moved]) == (A,)
+    assert past.superseded_by(changed, lying(changed)) == ()
+    assert past.superseded_by(moved, lying(moved)) == (A,)
 
 
 def test_what_was_refused_had_no_place_to_take() -> None:
     changed = lies("c.csv", "C2")
-    assert history(*HISTORY).superseded_by(changed, [changed]) == ()
+    assert history(*HISTORY).superseded_by(changed, lying(changed)) == ()
 
 
 def test_the_repaired_rows_of_a_delivery_go_with_it() -> None:
@@ -143,14 +148,14 @@ def test_the_repaired_rows_of_a_delivery_go_with_it() -> None:
     others = file(5, "b.csv (repaired)", "S", repairs=2)
     past = history(A, B, repaired, others)
     changed = lies("a.csv", "A2")
-    assert past.superseded_by(changed, [changed]) == (A, repaired)
+    assert past.superseded_by(changed, lying(changed)) == (A, repaired)
     assert past.with_repairs([B]) == (B, others)
 
 
 def test_repaired_rows_are_no_file_that_could_be_changed() -> None:
     repaired = file(4, "a.csv (repaired)", "R", repairs=1)
     changed = lies("a.csv (repaired)", "R2")
-    assert history(A, repaired).superseded_by(changed, [changed]) == ()
+    assert history(A, repaired).superseded_by(changed, lying(changed)) == ()
 
 
 def test_what_was_superseded_is_current_no_more() -> None:

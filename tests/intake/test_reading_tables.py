@@ -213,6 +213,13 @@ def test_a_table_in_which_nothing_changed_is_soon_read_without_a_record(growing:
     assert rows_of(growing) == before
 
 
+def test_the_longest_field_that_the_configuration_allows_holds_for_tables_too(growing: Workspace, table: Table) -> None:
+    table.insert(row_of("short", 1, 1), row_of("much longer", 2, 2))
+    record = ingest(configured(growing, limits={"field_characters": 8}))
+    assert [(row.column, row.rule) for row in record.rejected] == [("corporation", "longer than 8 characters")]
+    assert is_conserved(only(record))
+
+
 def test_a_refused_row_in_the_overlap_is_quarantined_once(growing: Workspace, table: Table) -> None:
     table.insert(row_of("a", 1, 1), row_of("broken", "x", 2))
     assert only(ingest(growing)).quarantined == 1

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from holdfast.errors import FileRefused
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import BRIEF_SCHEMA, Column, Schema
+from holdfast.schema import BRIEF_SCHEMA, LINE, Column, Schema
 from holdfast.sources import csvfile as csvfile_module
 from holdfast.sources import lines as lines_module
 from holdfast.sources.csvfile import UNFINISHED, CsvFile
-from holdfast.sources.parsed import LINE, ParsedBatch, Reading
+from holdfast.sources.parsed import ParsedBatch, Reading
 from holdfast.sources.unpacking import Hashed
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"

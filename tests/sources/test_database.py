@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import ConfigurationError, FileRefused
+from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import BRIEF_SCHEMA, Column, Schema
+from holdfast.schema import BRIEF_SCHEMA, LINE, Column, Schema
 from holdfast.sourcelist import DatabaseSource
 from holdfast.sources import database as database_module
 from holdfast.sources.database import DatabaseAddress, DatabaseRead, columns_of
-from holdfast.sources.parsed import LINE, Delivered
+from holdfast.sources.parsed import Delivered
 
 if TYPE_CHECKING:
     from tests.sources.conftest import Database
@@ -252,7 +253,7 @@ def test_a_field_of_too_many_characters_is_refused_with_its_row(database: Databa
     database.run(
         f"CREATE TABLE clients ({TABLE.replace('varchar(40)', 'mediumtext' if database.kind == 'mariadb' else 'text')})"
     )
-    longest = database_module.LONGEST_FIELD
+    longest = Limits().field_characters
     database.insert("clients", [client("a"), client("x" * (longest + 1)), client("ü" * (longest // 2))])
     result = read(database.address)
     [refused] = result.rejected

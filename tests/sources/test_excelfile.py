@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from holdfast.errors import FileRefused
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import BRIEF_SCHEMA, Schema, schema_from_json
+from holdfast.schema import BRIEF_SCHEMA, LINE, Schema, schema_from_json
 from holdfast.sources import excelfile
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.excelfile import FAILED, ExcelDelivery
 from holdfast.sources.parquetfile import ParquetDelivery
-from holdfast.sources.parsed import LINE, Delivered, Reading
+from holdfast.sources.parsed import Delivered, Reading
 from holdfast.sources.unpacking import Hashed
 
 BRIEF = Reading(schema=BRIEF_SCHEMA)

@@ -12,9 +12,9 @@ import pytest
 from openpyxl import Workbook
 
 from holdfast.errors import FileRefused
-from holdfast.schema import BRIEF_SCHEMA
+from holdfast.schema import BRIEF_SCHEMA, LINE
 from holdfast.sources.opening import open_delivery
-from holdfast.sources.parsed import LINE, Reading
+from holdfast.sources.parsed import Reading
 
 NAMES = list(BRIEF_SCHEMA.names)
 ROWS: list[list[object]] = [["acme", 1, 2, 3, 0], ["beta", 4, 5, 6, 1]]

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from holdfast.errors import FileRefused, InputOutputError
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import BRIEF_SCHEMA, Column, Schema, schema_from_json
+from holdfast.schema import BRIEF_SCHEMA, LINE, Column, Schema, schema_from_json
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.parquetfile import BATCH_ROWS, ParquetDelivery
-from holdfast.sources.parsed import LINE, Reading
+from holdfast.sources.parsed import Reading
 from holdfast.sources.typed import as_csv
 from holdfast.sources.unpacking import Hashed
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.schema import BRIEF_SCHEMA, Schema
-from holdfast.sources.parsed import LINE, ParsedBatch
-from holdfast.sources.repaired import BATCH_ROWS, RepairedRows, RowText, fields_of, text_of
+from holdfast.schema import BRIEF_SCHEMA, LINE, Schema
+from holdfast.sources.parsed import ParsedBatch
+from holdfast.sources.repaired import BATCH_ROWS, RepairedRows, RowText, fields_of
+from holdfast.sources.typed import as_csv
 
 HEADER = BRIEF_SCHEMA.names
 NAME = "march.csv (repaired)"
@@ -107,7 +108,7 @@ FIELDS = st.lists(st.text(st.characters(blacklist_categories=["Cs"]), max_size=8
 
 @given(FIELDS)
 def test_fields_written_as_a_record_are_read_back(fields: list[str]) -> None:
-    assert fields_of(text_of(fields)) == fields
+    assert fields_of(as_csv(fields)) == fields
 
 
 @given(FIELDS)

@@ -12,9 +12,6 @@ import pyarrow as pa
 from holdfast.records import ColumnSummary, Occurrence
 from holdfast.schema import Schema
 
-DELIVERY = "_delivery"
-LINE = "_line"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
@@ -48,7 +45,7 @@ class View:
 class Arrival:
     """What one delivery did to the view: its rows, and by how much the view's counts changed with it.
 
-    `rows` = `accepted` + `duplicate` + `conflicting`. The view has `accepted` - `replaced` rows more than before.
+    `rows` = `accepted` + `duplicate` + `conflicting`. The view has `added` rows more than before.
     """
 
     delivery: int
@@ -63,6 +60,11 @@ class Arrival:
     def accepted(self) -> int:
         """Rows that came into the view."""
         return self.rows - self.duplicate - self.conflicting
+
+    @property
+    def added(self) -> int:
+        """By how many rows the view grew: those that came in less those that they replaced."""
+        return self.accepted - self.replaced
 
 
 class Engine(Protocol):

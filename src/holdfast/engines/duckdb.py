@@ -16,11 +16,12 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from holdfast.engines.base import DELIVERY, LINE, Arrival, View
+from holdfast.engines.base import Arrival, View
+from holdfast.engines.sql import quoted
 from holdfast.engines.summary import summarise_relation
 from holdfast.errors import CannotWrite, InputOutputError, from_os_error
 from holdfast.records import ColumnSummary, Occurrence
-from holdfast.schema import Column, Schema
+from holdfast.schema import DELIVERY, LINE, Column, Schema
 
 BATCH_ROWS = 100_000
 MEMORY = "500MB"
@@ -76,7 +77,7 @@ class DuckDBEngine:
 
     def arrivals(self, view: View, since: int = 0) -> tuple[Arrival, ...]:
         """What each delivery numbered `since` or higher did to the view, in order of arrival."""
-        target, new = _quoted(view.schema.target.name), _rows(view, since)
+        target, new = quoted(view.schema.target.name), _rows(view, since)
         judged = self._judge(view, since)
         rows = self._all(
             f"WITH delivered AS (SELECT {DELIVERY} AS d, count(*) AS n, count(*) FILTER ({target} = 1) AS exited, "
@@ -115,7 +116,7 @@ class DuckDBEngine:
     def distinct(self, view: View, deliveries: frozenset[int], without: View) -> Iterator[pa.RecordBatch]:
         """The rows that the view has from some deliveries and that are not in `without`, in order of arrival."""
         names = view.schema.names
-        same = " AND ".join(f"old.{_quoted(c)} IS NOT DISTINCT FROM new.{_quoted(c)}" for c in names)
+        same = " AND ".join(f"old.{quoted(c)} IS NOT DISTINCT FROM new.{quoted(c)}" for c in names)
         numbers = ", ".join(map(str, sorted(deliveries))) or "NULL"
         others = _rows(without) if without.conflicts == "keep" else self._survivors(without)
         yield from self._batches(
@@ -125,8 +126,8 @@ class DuckDBEngine:
 
     def newest(self, view: View) -> Iterator[pa.RecordBatch]:
         """The newest row of each client: by the time column where there is one, then by arrival."""
-        client = _quoted(view.schema.client.name)
-        time = f"{_quoted(view.schema.time.name)} DESC NULLS LAST, " if view.schema.time else ""
+        client = quoted(view.schema.client.name)
+        time = f"{quoted(view.schema.time.name)} DESC NULLS LAST, " if view.schema.time else ""
         # A replaced row loses against its successor here in any case, and a row that arrives again is new again.
         rows = self._survivors(view) if view.conflicts == "quarantine" else _rows(view)
         yield from self._batches(
@@ -157,7 +158,7 @@ class DuckDBEngine:
         """Where the rows of a client, or the `row`-th row of the view (from 1), were delivered, in that order."""
         names, rows = view.schema.names, _rows(view)
         if client is not None:
-            wanted = f"{_quoted(view.schema.client.name)} = {_text(client)}"
+            wanted = f"{quoted(view.schema.client.name)} = {_text(client)}"
         else:
             if row is None or row < 1:
                 return ()
@@ -165,7 +166,7 @@ class DuckDBEngine:
             if not picked:
                 return ()
             wanted = " AND ".join(
-                f"{_quoted(name)} IS NOT DISTINCT FROM {_literal(value)}"
+                f"{quoted(name)} IS NOT DISTINCT FROM {_literal(value)}"
                 for name, value in zip(names, picked[0], strict=True)
             )
         found = self._all(
@@ -225,8 +226,8 @@ class DuckDBEngine:
 
         Hashing the client alone is cheaper and finds few where few clients repeat; else the whole key is hashed.
         """
-        client = _quoted(view.schema.client.name)
-        key = ", ".join(_quoted(name) for name in view.key)
+        client = quoted(view.schema.client.name)
+        key = ", ".join(quoted(name) for name in view.key)
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE suspects AS {_suspects(view, since, client)}")
         if key == client or self._all("SELECT coalesce(sum(n), 0) FROM suspects")[0][0] < FEW:
             return client
@@ -279,7 +280,7 @@ def _judgement(view: View, hashed: str) -> str:
     same = " AND ".join(["place > 1", *(f"{c} IS NOT DISTINCT FROM {before}({c}) OVER arrived" for c in others)])
     conflicting = "place > 1 AND NOT same" if view.conflicts == "quarantine" else "false"
     next_one = f"CASE WHEN NOT same THEN lead(d) OVER (PARTITION BY same, {key} ORDER BY d, l) END"
-    columns = ", ".join(f"{_quoted(name)} AS {number}" for name, number in numbers.items())
+    columns = ", ".join(f"{quoted(name)} AS {number}" for name, number in numbers.items())
     return (
         f"WITH suspect AS (SELECT {columns}, {DELIVERY} AS d, {LINE} AS l FROM (SELECT * FROM {_rows(view)} "
         f"WHERE hash({hashed}) IN (SELECT h FROM suspects))), "
@@ -315,7 +316,7 @@ def _rows(view: View, since: int = 0) -> str:
 
 def _table(parts: tuple[Path, ...], schema: Schema) -> str:
     if not parts:
-        nothing = [f"NULL::{SQL_TYPES[column.type]} AS {_quoted(column.name)}" for column in schema.columns]
+        nothing = [f"NULL::{SQL_TYPES[column.type]} AS {quoted(column.name)}" for column in schema.columns]
         nothing += [f"NULL::BIGINT AS {name}" for name in (DELIVERY, LINE)]
         return f"(SELECT {', '.join(nothing)} WHERE false)"
     # A folder called k=v is not a column, and one called [2026]* is no pattern.
@@ -325,7 +326,7 @@ def _table(parts: tuple[Path, ...], schema: Schema) -> str:
 
 def _written(column: Column) -> str:
     """A column as finaldata.csv shows it: labels in the words of the table that they came from."""
-    name = _quoted(column.name)
+    name = quoted(column.name)
     if column.type != "label" or (column.exited, column.stayed) == ("1", "0"):
         return name
     return f"CASE {name} WHEN 1 THEN {_text(column.exited)} WHEN 0 THEN {_text(column.stayed)} END AS {name}"
@@ -347,11 +348,7 @@ def _literal(value: Any) -> str:
 
 
 def _names(schema: Schema, table: str = "") -> str:
-    return ", ".join(f"{table}.{_quoted(name)}" if table else _quoted(name) for name in schema.names)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return ", ".join(f"{table}.{quoted(name)}" if table else quoted(name) for name in schema.names)
 
 
 def _text(value: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from holdfast.engines.sql import quoted
 from holdfast.records import ColumnHistogram, ColumnSummary, Quantile, ValueCount
 from holdfast.schema import Column, Schema
 
@@ -73,7 +74,7 @@ class _Look:
 def _look(connection: duckdb.DuckDBPyConnection, relation: str, schema: Schema) -> tuple[int, list[_Look]]:
     measures = ["count(*)"]
     for column in schema.columns:
-        name = _quoted(column.name)
+        name = quoted(column.name)
         ordered = column.is_numeric or column.type == "date"
         measures += [f"count({name})"]
         measures += [f"min({name})", f"max({name})"] if ordered else ["NULL", "NULL"]
@@ -107,14 +108,14 @@ def _summary(
     if column.type == "date":
         return _of_dates(_groups(connection, relation, column), counted, look)
     if column.role == "client":
-        name = _quoted(column.name)
+        name = quoted(column.name)
         ((distinct,),) = connection.execute(f"SELECT count(DISTINCT {name}) FROM {relation}").fetchall()
         return replace(counted, distinct=distinct)
     return _of_words(connection, relation, column, counted)
 
 
 def _grouped(relation: str, column: Column) -> str:
-    name = _quoted(column.name)
+    name = quoted(column.name)
     return f"SELECT {name} AS value, count(*) AS rows FROM {relation} WHERE {name} IS NOT NULL GROUP BY 1"
 
 
@@ -123,10 +124,6 @@ def _groups(connection: duckdb.DuckDBPyConnection, relation: str, column: Column
     answer = connection.sql(f"{_grouped(relation, column)} ORDER BY 1")
     for batch in answer.to_arrow_reader(GROUPS_AT_ONCE):
         yield batch.column(0).to_numpy(zero_copy_only=False), batch.column(1).to_numpy()
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 # ---- words

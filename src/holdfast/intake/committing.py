@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.dataset import dataset_digest, quarantine_of, remember, table_of, view_of
-from holdfast.engines.base import DELIVERY, LINE, Arrival, View
+from holdfast.engines.base import Arrival, View
 from holdfast.intake.history import History
 from holdfast.records import Dataset, RejectedRow, SourceFile
-from holdfast.schema import Schema
+from holdfast.schema import DELIVERY, LINE, Schema
 from holdfast.session import Session
 from holdfast.sources.typed import as_csv
 from holdfast.store.deltatable import DatasetTable, Part, part_name
@@ -84,7 +84,7 @@ def _after(session: Session, history: History, before: Dataset | None, arrived: 
         source=session.workspace.source,
         digest=_digest(session, history),
         version=None,
-        rows=(before.rows if before else 0) + sum(each.accepted - each.replaced for each in arrived),
+        rows=(before.rows if before else 0) + sum(each.added for each in arrived),
         exited=(before.exited if before else 0) + sum(each.exited for each in arrived),
         unlabelled=(before.unlabelled if before else 0) + sum(each.unlabelled for each in arrived),
         files=tuple(file.name for file in history.current),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,7 +51,7 @@ class Found:
         return self.path.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Lying:
     """What was found: files that can be read, notices about others, files to wait for, names that cannot be read,
     and why a source's folder could not be looked into.
@@ -60,6 +62,11 @@ class Lying:
     deferred: tuple[str, ...]
     unreadable: tuple[tuple[str, str, HoldfastError], ...]
     absent: tuple[HoldfastError, ...]
+
+    @cached_property
+    def copies(self) -> Counter[str]:
+        """How many files lie there with the same bytes, by their digest."""
+        return Counter(file.digest for file in self.files)
 
 
 Known = Callable[[Found], bool]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from holdfast.dataset import current_files
-from holdfast.intake.finding import Found
+from holdfast.intake.finding import Found, Lying
 from holdfast.records import SourceFile
 from holdfast.session import Session
 from holdfast.sources.kinds import Kind, kind_of_name
@@ -17,7 +17,6 @@ class History:
     def __init__(self, deliveries: Sequence[SourceFile], current: Sequence[SourceFile]) -> None:
         self._current = {file.digest: file for file in current}
         self._seen = {(file.folder, file.name, file.digest): file for file in deliveries}
-        self._by_digest = {file.digest: file for file in deliveries}
         self._names = {file.digest: (file.folder, file.name) for file in deliveries}
         self._refused = {_as_read(file): file for file in deliveries if file.status == "refused"}
 
@@ -56,14 +55,14 @@ class History:
         """
         return self._refused.get((found.folder, kind_of_name(found.name), found.digest, found.refused_as))
 
-    def superseded_by(self, found: Found, lying: Sequence[Found]) -> tuple[SourceFile, ...]:
+    def superseded_by(self, found: Found, lying: Lying) -> tuple[SourceFile, ...]:
         """The current delivery last seen under this name, unless its bytes still lie there, and what repaired it.
 
         The same file read in another way is superseded by itself.
         """
-        present = {file.digest for file in lying} - {found.digest}
         place = found.folder, found.name
-        gone = [f for d, f in self._current.items() if self._names[d] == place and d not in present and not f.repairs]
+        left = (f for d, f in self._current.items() if d == found.digest or not lying.copies[d])
+        gone = [file for file in left if self._names[file.digest] == place and not file.repairs]
         return self.with_repairs(gone[:1])
 
     def with_repairs(self, files: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
@@ -78,7 +77,7 @@ class History:
 
     def add(self, file: SourceFile, superseded: Sequence[SourceFile] = ()) -> None:
         """A file was dealt with."""
-        self._seen[file.folder, file.name, file.digest] = self._by_digest[file.digest] = file
+        self._seen[file.folder, file.name, file.digest] = file
         self._names[file.digest] = file.folder, file.name
         for gone in superseded:
             del self._current[gone.digest]

@@ -69,17 +69,10 @@ class _Table:
                 unfinished(path).unlink(missing_ok=True)
         superseded = () if self.source.watermark else self.history.with_repairs(held[-1:])
         file = replace(
-            entry,
+            stored.told_in(entry),
             digest=stored.digest,
-            header=stored.header,
-            rows=stored.rows,
-            duplicate=stored.repeated,
-            quarantined=stored.quarantined,
-            erased=stored.erased,
-            unlabelled=stored.unlabelled,
             supersedes=superseded[0].digest if superseded else None,
             watermark=watermark,
-            notices=stored.notices,
         )
         news_only = self.source.watermark is not None
         taken.files += commit(
@@ -109,12 +102,15 @@ class _Table:
         """One reading in one snapshot; begun once more when the connection breaks in it."""
         since = last.watermark if last and self.source.watermark else None
         known = frozenset(self._refused_before()) if since else frozenset()
+        workspace = self.session.workspace
         for attempt in range(1, READINGS + 1):
             try:
-                with DatabaseRead(self.source, self._address(), self.session.workspace.schema, since) as rows:
+                with DatabaseRead(
+                    self.source, self._address(), workspace.schema, since, longest=workspace.limits.field_characters
+                ) as rows:
                     stored = store(
                         rows,
-                        self.session.workspace.schema,
+                        workspace.schema,
                         destination,
                         Passing(erased=self.erased.recogniser(), refused_before=known),
                         self._progress,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from holdfast.dataset import quarantine_of
 from holdfast.intake.committing import Fresh, commit, part_path
@@ -43,7 +42,6 @@ def replay_rows(
         size=sum(len(row.text.encode()) for row in texts),
         received=utc_now(),
         status="accepted",
-        header=rows.header,
         repairs=origin.repairs or origin.number,  # rows repaired twice leave with the file that they stood in, too
     )
     part, quarantine = part_path(session, file), quarantine_of(workspace, file)
@@ -54,15 +52,7 @@ def replay_rows(
         part.unlink()
         quarantine.unlink()
         return ()
-    complete = replace(
-        file,
-        rows=stored.rows,
-        quarantined=stored.quarantined,
-        erased=stored.erased,
-        unlabelled=stored.unlabelled,
-        notices=stored.notices,
-    )
-    committed = commit(session, history, [Fresh(file=complete, part=part)])
+    committed = commit(session, history, [Fresh(file=stored.told_in(file), part=part)])
     _mark(session, origin, rows.taken, file.number)
     return committed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.errors import HoldfastError
-from holdfast.records import RejectedRow
+from holdfast.records import RejectedRow, SourceFile
 from holdfast.schema import Schema
 from holdfast.sources.parsed import Delivered, ParsedBatch
 from holdfast.sources.repaired import fields_of
@@ -57,6 +57,19 @@ class Stored:
     unlabelled: int
     notices: tuple[str, ...]
     shown: tuple[RejectedRow, ...]
+
+    def told_in(self, entry: SourceFile) -> SourceFile:
+        """The delivery's record with what became of its rows; which of the valid ones are new is not known yet."""
+        return replace(
+            entry,
+            header=self.header,
+            rows=self.rows,
+            duplicate=self.repeated,
+            quarantined=self.quarantined,
+            erased=self.erased,
+            unlabelled=self.unlabelled,
+            notices=self.notices,
+        )
 
 
 def store(

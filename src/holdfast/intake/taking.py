@@ -42,8 +42,6 @@ def take_files(session: Session, history: History, lying: Lying, erased: Erased)
     """Deal with every file that lies there and is not known yet."""
     taken = Taken()
     new = [file for file in lying.files if not history.knows(file)]
-    if not new:
-        return taken
     for group in _groups(new):
         _Group(session, history, lying, erased, taken).take(group)
     return taken
@@ -61,7 +59,8 @@ def _groups(files: Sequence[Found]) -> Iterator[list[Found]]:
             yield group
             group = []
         group.append(file)
-    yield group
+    if group:
+        yield group
 
 
 @dataclass(slots=True)
@@ -163,18 +162,12 @@ class _Group:
         part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
         for path in (quarantine, part):
             move_into_place(unfinished(path), path)
-        superseded = self.history.superseded_by(file, self.lying.files)
+        superseded = self.history.superseded_by(file, self.lying)
         self.taken.rejected += stored.shown
         complete = replace(
-            entry,
+            stored.told_in(entry),
             status="accepted",
             read_as=file.read_as,
-            header=stored.header,
-            rows=stored.rows,
-            quarantined=stored.quarantined,
-            erased=stored.erased,
-            unlabelled=stored.unlabelled,
-            notices=stored.notices,
         )
         return Fresh(file=_superseding(complete, superseded), part=part, superseded=superseded)
 
@@ -194,9 +187,8 @@ class _Group:
         elif isinstance(outcome, FileRefused):
             entry = replace(entry, error=outcome.record(self.session.run_id))
         # A file that moved to another's name, as in a rotation, takes nobody's place; a copy of one that stayed does.
-        copied = any(each.digest == file.digest and each.path != file.path for each in self.lying.files)
-        changed = copied and entry.status == "duplicate"
-        superseded = self.history.superseded_by(file, self.lying.files) if changed else ()
+        changed = self.lying.copies[file.digest] > 1 and entry.status == "duplicate"
+        superseded = self.history.superseded_by(file, self.lying) if changed else ()
         if superseded:
             self._commit([Fresh(file=_superseding(entry, superseded), superseded=superseded)])
             return

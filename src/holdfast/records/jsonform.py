@@ -6,6 +6,7 @@ import math
 import types
 import typing
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 Record = TypeVar("Record")
@@ -56,8 +57,7 @@ def _read(kind: Any, data: Any, place: str) -> Any:
     if origin is dict and isinstance(data, dict):
         return {key: _read(arguments[1], value, f"{place}.{key}") for key, value in data.items()}
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(data, dict):
-        hints = typing.get_type_hints(kind)
-        required = {field.name for field in fields(kind) if field.default is MISSING}
+        hints, required = _fields_of(kind)
         if not required <= set(data) <= set(hints):
             raise ValueError(f"{place}: expected the fields {sorted(hints)}, found {sorted(data)}")
         return kind(**{name: _read(hints[name], data[name], f"{place}.{name}") for name in data})
@@ -68,6 +68,13 @@ def _read(kind: Any, data: Any, place: str) -> Any:
         except OverflowError:
             raise ValueError(f"{place}: a number beyond what a float holds") from None
     return _checked(data, isinstance(kind, type) and type(data) is kind, place)
+
+
+@cache
+def _fields_of(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The types of a record's fields, and which have no default: worked out once, a history holds many of a kind."""
+    required = frozenset(field.name for field in fields(kind) if field.default is MISSING)
+    return typing.get_type_hints(kind), required
 
 
 def _paired(kinds: tuple[Any, ...], values: Any) -> list[tuple[Any, Any]]:

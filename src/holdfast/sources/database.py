@@ -36,7 +36,6 @@ PAUSE_SECONDS = 0.2
 FIRST_FETCH = 500
 LARGEST_FETCH = 10_000
 BATCH_BYTES = 8 << 20
-LONGEST_FIELD = Limits().field_characters
 SHOWN_NAMES = 12
 ANY_DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
 
@@ -72,7 +71,13 @@ class DatabaseRead:
     """
 
     def __init__(
-        self, source: DatabaseSource, address: DatabaseAddress, schema: Schema, since: str | None = None
+        self,
+        source: DatabaseSource,
+        address: DatabaseAddress,
+        schema: Schema,
+        since: str | None = None,
+        *,
+        longest: int = Limits().field_characters,
     ) -> None:
         self.name = source.name
         self.header: tuple[str, ...] = ()
@@ -82,6 +87,7 @@ class DatabaseRead:
         self._source = source
         self._address = address
         self._schema = schema
+        self._longest = longest
         self._delivered: tuple[str, ...] = ()  # the header under the table's own names
         self._greatest: Mark | None = None
         self._in_future = 0
@@ -213,7 +219,9 @@ class DatabaseRead:
         self._bytes = 1 + sum(column.nbytes for column in texts.values())
         lines = np.arange(self.rows + 1, self.rows + 1 + len(rows))
         self.rows += len(rows)
-        rejected = [self._too_long(texts, row, int(lines[row]), name) for row, name in _long(texts).items()]
+        rejected = [
+            self._too_long(texts, row, int(lines[row]), name) for row, name in _long(texts, self._longest).items()
+        ]
         if rejected:
             kept = np.delete(np.arange(len(rows)), [row.line - int(lines[0]) for row in rejected])
             texts, lines = {name: column.take(pa.array(kept)) for name, column in texts.items()}, lines[kept]
@@ -226,7 +234,7 @@ class DatabaseRead:
         return texts_of(values, name, self.name, boolean_words(column) if column else BOOLEANS)
 
     def _too_long(self, texts: Texts, row: int, line: int, name: str) -> RejectedRow:
-        rule = f"longer than {LONGEST_FIELD:,} characters"
+        rule = f"longer than {self._longest:,} characters"
         return RejectedRow(file=self.name, line=line, column=excerpt(name), rule=rule, text=_csv_of(texts, row))
 
     def _advance(self, marks: Sequence[Mark]) -> None:
@@ -279,12 +287,12 @@ def _type_of(mark: Mark) -> sa.types.TypeEngine[Any]:
     return sa.Double() if isinstance(mark, float) else sa.Numeric()
 
 
-def _long(texts: Texts) -> dict[int, str]:
+def _long(texts: Texts, longest: int) -> dict[int, str]:
     """The rows with a field of too many characters, and its column."""
     long: dict[int, str] = {}
     for name, column in texts.items():
-        if (pc.max(pc.binary_length(column)).as_py() or 0) > LONGEST_FIELD:
-            for row in np.flatnonzero(pc.greater(pc.utf8_length(column), LONGEST_FIELD)).tolist():
+        if (pc.max(pc.binary_length(column)).as_py() or 0) > longest:
+            for row in np.flatnonzero(pc.greater(pc.utf8_length(column), longest)).tolist():
                 long.setdefault(row, name)
     return dict(sorted(long.items()))
 

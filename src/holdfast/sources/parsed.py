@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import Schema
+from holdfast.schema import LINE, Schema
 from holdfast.sources.casting import ARROW_TYPES, cast
-
-LINE = "_line"
 
 Numbers = NDArray[np.int64]
 

@@ -14,10 +14,9 @@ import pyarrow as pa
 from holdfast.errors import excerpt
 from holdfast.limits import Limits
 from holdfast.records import RejectedRow
-from holdfast.schema import Schema
+from holdfast.schema import LINE, Schema
 from holdfast.sources.csvfile import badly_quoted
-from holdfast.sources.parsed import LINE, Cells, ParsedBatch, cast_cells
-from holdfast.sources.typed import as_csv
+from holdfast.sources.parsed import Cells, ParsedBatch, cast_cells
 
 BATCH_ROWS = 10_000
 LONGEST_FIELD = Limits().field_characters
@@ -110,12 +109,3 @@ def fields_of(text: str) -> list[str] | None:
     except csv.Error:
         return None
     return (records[0] or None) if len(records) == 1 else None
-
-
-def text_of(fields: Sequence[str]) -> str:
-    """One CSV record (RFC 4180) with these fields, without a line end.
-
-    >>> text_of(["a", "b,c"])
-    'a,"b,c"'
-    """
-    return as_csv(fields)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from holdfast.records import RejectedRow
-from holdfast.schema import Schema
+from holdfast.schema import LINE, Schema
 from holdfast.sources.casting import ARROW_TYPES
 from holdfast.sources.files import open_regular
 from holdfast.sources.opening import open_delivery
-from holdfast.sources.parsed import LINE, Reading
+from holdfast.sources.parsed import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

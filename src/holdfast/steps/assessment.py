@@ -22,7 +22,7 @@ from holdfast.schema import Schema
 from holdfast.serving import Deployed, deployed
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store.files import digest_of, write_file
-from holdfast.workspace import CONFIG_NAME, Workspace
+from holdfast.workspace import Workspace
 
 LIST_NAME = "assessment"
 FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\0")
@@ -88,9 +88,7 @@ def _targets(workspace: Workspace, out: Path | None) -> tuple[Path, ...]:
         return tuple(workspace.model_folder / f"{LIST_NAME}{suffix}" for suffix in (".csv", ".json"))
     if out.suffix not in {".csv", ".json"}:
         raise UsageError("a list is written as .csv or .json", file=str(out), hint="name the file like clients.csv")
-    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
-    if out == workspace.root / CONFIG_NAME or any(out.is_relative_to(folder) for folder in folders):
-        raise UsageError("a list does not go where the workspace keeps its own files", file=str(out))
+    workspace.refuse_own_place(out)
     if not out.parent.is_dir():
         raise UsageError("there is no such folder", file=str(out.parent), hint="make it first")
     return (out,)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from holdfast.dataset import current_view, summary_of, table_of
-from holdfast.errors import InputOutputError, NoUsableData, UsageError
+from holdfast.errors import NoUsableData, UsageError
 from holdfast.intake.upkeep import compact
 from holdfast.records import DatasetExport, DatasetHistory, DatasetSummary, Upkeep
 from holdfast.session import begin, reading
@@ -38,16 +38,8 @@ def history(workspace: Workspace) -> DatasetHistory:
     """Every version of the dataset, and which of them can still be read."""
     table = table_of(workspace)
     versions = table.versions()
-    readable = [each.version for each in versions if _is_readable(workspace, each.version)]
+    readable = [each.version for each in versions if table.is_readable(each.version)]
     return DatasetHistory(source=workspace.source, versions=versions, readable=tuple(readable))
-
-
-def _is_readable(workspace: Workspace, version: int) -> bool:
-    try:
-        table_of(workspace).parts(version)
-    except InputOutputError:
-        return False
-    return True
 
 
 def export(workspace: Workspace, out: Path, as_of: int | None = None) -> DatasetExport:
@@ -59,16 +51,14 @@ def export(workspace: Workspace, out: Path, as_of: int | None = None) -> Dataset
     out = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
     if out.suffix != ".csv":
         raise UsageError("the dataset is exported as .csv", file=str(out), hint="name the file like march.csv")
-    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
-    if any(out.is_relative_to(folder) for folder in folders):
-        raise UsageError("an export does not go where the workspace keeps its own files", file=str(out))
+    workspace.refuse_own_place(out)
     with reading(workspace) as (_, engine):
         view = current_view(workspace, as_of)
         if not view.parts:
             raise NoUsableData("there is no dataset yet", hint="run: holdfast ingest")
         with replacing(out) as temporary:
             engine.write_csv(view, temporary)
-        rows = sum(each.accepted - each.replaced for each in engine.arrivals(view))
+        rows = sum(each.added for each in engine.arrivals(view))
         version = table_of(workspace).version if as_of is None else as_of
     return DatasetExport(file=str(out), version=version, rows=rows, seconds=time.perf_counter() - start)
 

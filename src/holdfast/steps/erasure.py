@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 
 from holdfast import records
 from holdfast.dataset import reconcile, table_of, write_out
-from holdfast.engines.base import DELIVERY, LINE
-from holdfast.errors import HoldfastError, InputOutputError, NotPermitted, UsageError
+from holdfast.errors import InputOutputError, NotPermitted, UsageError
 from holdfast.lineage import resting_on
 from holdfast.records import ErasureReceipt, SourceFile, TracedModel, to_json
+from holdfast.schema import DELIVERY, LINE
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.sources.files import digest_of_delivery
 from holdfast.sources.repaired import fields_of
@@ -223,7 +223,7 @@ def _clean_tables(session: Session, erasure: Erasure, done: _Done) -> None:
             done.cleaned[workspace.show(table.folder)] = rows
         _delete_old_parts(table, erasure.mention.client)
         if table.folder == table_of(workspace).folder:
-            done.unreadable += [version for version in sorted(before) if not _is_readable(table, version)]
+            done.unreadable += [version for version in sorted(before) if not table.is_readable(version)]
 
 
 def _copy_without(part: Path, copy: Path, erasure: Erasure, workspace: Workspace) -> int:
@@ -243,14 +243,6 @@ def _delete_old_parts(table: DatasetTable, client: str) -> None:
     for path in table.folder.glob("*.parquet"):
         if path not in current and mentions(path, client):
             path.unlink()
-
-
-def _is_readable(table: DatasetTable, version: int) -> bool:
-    try:
-        table.parts(version)
-    except HoldfastError:
-        return False
-    return True
 
 
 def _clean_quarantine(session: Session, erasure: Erasure, done: _Done) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,10 +26,11 @@ from holdfast.records import (
     SourceFile,
 )
 from holdfast.session import Progress, Session, begin, reading, silent, utc_now
-from holdfast.sources.repaired import RepairedRows, RowText, fields_of, text_of
+from holdfast.sources.repaired import RepairedRows, RowText, fields_of
+from holdfast.sources.typed import as_csv
 from holdfast.store.files import write_file
 from holdfast.store.quarantine import HeldRow, held_rows
-from holdfast.workspace import CONFIG_NAME, Workspace, current_user
+from holdfast.workspace import Workspace, current_user
 
 if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
@@ -65,7 +65,7 @@ def show_quarantine(
     there. Raises UsageError for a delivery that is not in quarantine, and a place among the workspace's own files.
     """
     if out is not None:
-        _refuse_own_place(workspace, out)
+        workspace.refuse_own_place(out)
         if out.exists():
             raise UsageError("this file is there already", file=str(out), hint="corrections may be in it: name another")
     with reading(workspace) as (ledger, _):
@@ -279,7 +279,7 @@ def _changed(file: SourceFile, row: QuarantinedRow, changes: Mapping[str, str]) 
             hint = f"set these too: {', '.join(missing)}"
             raise UsageError(f"the fields of row {row.id} cannot be told apart: {excerpt(row.text)}", hint=hint)
         fields = [""] * len(file.header)
-    return text_of([changes.get(column, field) for column, field in zip(file.header, fields, strict=True)])
+    return as_csv([changes.get(column, field) for column, field in zip(file.header, fields, strict=True)])
 
 
 def _repaired(session: Session, file: SourceFile, texts: Sequence[RowText]) -> QuarantineDone:
@@ -318,17 +318,10 @@ def _act(
     )
 
 
-def _refuse_own_place(workspace: Workspace, out: Path) -> None:
-    place = Path(os.path.abspath(out))  # noqa: PTH100 - resolve() would follow links
-    folders = (*workspace.data_folders, workspace.deployment_folder, workspace.state_folder)
-    if place == workspace.root / CONFIG_NAME or any(place.is_relative_to(folder) for folder in folders):
-        raise UsageError("corrections do not go where the workspace keeps its own files", file=str(out))
-
-
 def _write(out: Path, file: SourceFile, rows: Sequence[QuarantinedRow]) -> None:
     """The rows as a table that a spreadsheet opens: their lines, then their fields as far as they can be told apart."""
     lines = [[LINE_COLUMN, *file.header], *([str(row.line), *_cells(row.repaired or row.text, file)] for row in rows)]
-    write_file(out.absolute(), "".join(f"{text_of(line)}\r\n" for line in lines).encode())
+    write_file(out.absolute(), "".join(f"{as_csv(line)}\r\n" for line in lines).encode())
 
 
 def _cells(text: str, file: SourceFile) -> list[str]:
@@ -354,7 +347,7 @@ def _corrected(path: Path, file: SourceFile, rows: Mapping[int, QuarantinedRow])
         if line in found:
             raise FileRefused(f"line {line} is there twice", file=str(path), row=number, column=LINE_COLUMN)
         found[line] = fields[1:]
-    return [RowText(line, text_of(cells)) for line, cells in found.items() if _differ(cells, rows[line], file)]
+    return [RowText(line, as_csv(cells)) for line, cells in found.items() if _differ(cells, rows[line], file)]
 
 
 def _records(path: Path) -> list[list[str]]:

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pyarrow as pa
 
 from holdfast.dataset import current_view
-from holdfast.engines.base import LINE, View
+from holdfast.engines.base import View
 from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.evaluation import TestData, judge, read_test_data, scorecard
 from holdfast.records import RiskModel, Scorecard
+from holdfast.schema import LINE
 from holdfast.serving import Deployed
 from holdfast.session import Progress, Session, begin, silent, utc_now
 from holdfast.store.brieffiles import score_text

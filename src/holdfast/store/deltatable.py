@@ -27,9 +27,9 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError, UsageError
 from holdfast.records import DatasetVersion, SourceFile, from_json, to_json
+from holdfast.schema import DELIVERY
 
 LOG = "_delta_log"
-DELIVERY = "_delivery"
 COMPACTION = "compaction"
 PURPOSE = "holdfast.purpose"
 RECORD = "holdfast.delivery"
@@ -94,6 +94,14 @@ class DatasetTable:
                 )
                 raise InputOutputError(message, hint="holdfast dataset versions lists those that can be")
         return tuple(parts)
+
+    def is_readable(self, version: int) -> bool:
+        """True if the rows of a version are still there."""
+        try:
+            self.parts(version)
+        except (InputOutputError, UsageError):
+            return False
+        return True
 
     def fresh_path(self, first: int, last: int) -> Path:
         """Where a new part with the rows of these deliveries can be written."""

@@ -8,8 +8,8 @@ from types import TracebackType
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-DELIVERY = "_delivery"
-LINE = "_line"
+from holdfast.schema import DELIVERY, LINE
+
 ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.string(): "PLAIN"}
 
 
