@@ -49,7 +49,7 @@ def take_files(session: Session, history: History, lying: Lying, erased: Erased)
 
 def _worth(files: Sequence[Found]) -> int:
     """How many reading processes pay for these files."""
-    return max(1, min(os.cpu_count() or 1, len(files), 1 + sum(file.size for file in files) // SECOND_READER_BYTES))
+    return max(1, min(len(os.sched_getaffinity(0)), len(files), 1 + sum(file.size for file in files) // SECOND_READER_BYTES))
 
 
 def _groups(files: Sequence[Found]) -> Iterator[list[Found]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import types
 import typing
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -40,50 +41,106 @@ def from_json(kind: type[Record], data: Any) -> Record:
     >>> from_json(Metric, to_json(Metric(value=0.5, low=None, high=None, n=3))).value
     0.5
     """
-    record: Record = _read(kind, data, kind.__name__)
+    try:
+        record: Record = _reader(typing.cast(Any, kind))(data)
+    except _Misfit as misfit:
+        raise ValueError(f"{'.'.join((kind.__name__, *misfit.place))}: {misfit}") from None
     return record
 
 
-def _read(kind: Any, data: Any, place: str) -> Any:
-    if kind is Any:
-        return data
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in {types.UnionType, typing.Union}:
-        return None if data is None else _read(arguments[0], data, place)
-    if origin is Literal:
-        return _checked(data, data in arguments, place)
-    if origin is tuple and isinstance(data, list | tuple):
-        return tuple(_read(inner, value, place) for inner, value in _paired(arguments, data))
-    if origin is dict and isinstance(data, dict):
-        return {key: _read(arguments[1], value, f"{place}.{key}") for key, value in data.items()}
-    if isinstance(kind, type) and is_dataclass(kind) and isinstance(data, dict):
-        hints, required = _fields_of(kind)
-        if not required <= set(data) <= set(hints):
-            raise ValueError(f"{place}: expected the fields {sorted(hints)}, found {sorted(data)}")
-        return kind(**{name: _read(hints[name], data[name], f"{place}.{name}") for name in data})
-    if kind is float:
-        numeric = isinstance(data, int | float) and not isinstance(data, bool)
-        try:
-            return float(_checked(data, numeric, place))
-        except OverflowError:
-            raise ValueError(f"{place}: a number beyond what a float holds") from None
-    return _checked(data, isinstance(kind, type) and type(data) is kind, place)
+class _Misfit(ValueError):
+    """Data that are not of the kind expected; `place` leads to them."""
+
+    place: tuple[str, ...] = ()
 
 
 @cache
-def _fields_of(kind: type[Any]) -> tuple[dict[str, Any], frozenset[str]]:
-    """The types of a record's fields, and which have no default: worked out once, a history holds many of a kind."""
-    required = frozenset(field.name for field in fields(kind) if field.default is MISSING)
-    return typing.get_type_hints(kind), required
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What reads data of a kind: worked out once, a history holds many records of a kind."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return _as_it_is
+    if origin in {types.UnionType, typing.Union}:
+        return _optional(_reader(arguments[0]))
+    if origin is Literal:
+        return _checking(lambda data: data in arguments)
+    if origin is tuple:
+        return _list(arguments)
+    if origin is dict:
+        return _object(_reader(arguments[1]))
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _record(kind)
+    return _number if kind is float else _checking(lambda data: type(data) is kind)
 
 
-def _paired(kinds: tuple[Any, ...], values: Any) -> list[tuple[Any, Any]]:
-    if kinds[-1] is Ellipsis:
-        return [(kinds[0], value) for value in values]
-    return list(zip(kinds, values, strict=True))
-
-
-def _checked(data: Any, fits: bool, place: str) -> Any:
-    if not fits:
-        raise ValueError(f"{place}: cannot be {data!r:.40}")
+def _as_it_is(data: Any) -> Any:
     return data
+
+
+def _optional(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda data: None if data is None else inner(data)
+
+
+def _checking(fits: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    def read(data: Any) -> Any:
+        if not fits(data):
+            raise _unlike(data)
+        return data
+
+    return read
+
+
+def _list(kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
+    each = _reader(kinds[0]) if kinds[-1] is Ellipsis else None
+    readers = () if each else tuple(map(_reader, kinds))
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, list | tuple) or not (each or len(data) == len(readers)):
+            raise _unlike(data)
+        return tuple(map(each, data)) if each else tuple(one(value) for one, value in zip(readers, data, strict=True))
+
+    return read
+
+
+def _object(inner: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _unlike(data)
+        return {key: _within(key, inner, value) for key, value in data.items()}
+
+    return read
+
+
+def _record(kind: type[Any]) -> Callable[[Any], Any]:
+    readers = {name: _reader(hint) for name, hint in typing.get_type_hints(kind).items()}
+    required = {field.name for field in fields(kind) if field.default is MISSING}
+
+    def read(data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise _unlike(data)
+        if not required <= data.keys() <= readers.keys():
+            raise _Misfit(f"expected the fields {sorted(readers)}, found {sorted(data)}")
+        return kind(**{name: _within(name, readers[name], value) for name, value in data.items()})
+
+    return read
+
+
+def _within(name: str, read: Callable[[Any], Any], data: Any) -> Any:
+    try:
+        return read(data)
+    except _Misfit as misfit:
+        misfit.place = (name, *misfit.place)
+        raise
+
+
+def _number(data: Any) -> float:
+    if not isinstance(data, int | float) or isinstance(data, bool):
+        raise _unlike(data)
+    try:
+        return float(data)
+    except OverflowError:
+        raise _Misfit("a number beyond what a float holds") from None
+
+
+def _unlike(data: Any) -> _Misfit:
+    return _Misfit(f"cannot be {data!r:.40}")
