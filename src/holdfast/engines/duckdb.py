@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -60,6 +61,8 @@ class DuckDBEngine:
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "memory_limit": MEMORY,
+                # Of the cores that this process may use, which can be fewer than the machine has.
+                "threads": len(os.sched_getaffinity(0)),
             }
         )
         # Cells such as 1e400 and dates must read the same on every machine.
