@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from holdfast.intake import readers
-from holdfast.intake.readers import Child, Request
-from holdfast.intake.storing import Stored
 from holdfast.session import utc_now
+from holdfast.sources import readers
+from holdfast.sources.readers import Child
 from holdfast.steps import process
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.initialisation import init_empty
@@ -75,20 +74,14 @@ def undurable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class KeptChild(Child):
-    """A reading process that is not ended after each ingestion: starting one takes a quarter of a second."""
+    """A reading process that is not ended after each use: starting one takes a quarter of a second."""
 
     idle: ClassVar[list[KeptChild]] = []
-    busy = False
-
-    def read(self, request: Request, on_rows: Callable[[int, float], None]) -> Stored:
-        self.busy = True
-        stored = super().read(request, on_rows)
-        self.busy = False
-        return stored
+    kept: ClassVar[bool] = True
 
     def end(self) -> None:
-        if self.alive and not self.busy:
-            self.idle.append(self)
+        if self.kept and self.alive and self.at_rest and self.running:
+            self.idle.extend([self] if self not in self.idle else [])
         else:
             super().end()
 
@@ -96,8 +89,9 @@ class KeptChild(Child):
 @pytest.fixture(scope="session")
 def kept_children() -> Iterator[list[KeptChild]]:
     yield KeptChild.idle
+    KeptChild.kept = False
     for child in KeptChild.idle:
-        Child.end(child)
+        child.end()
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ SOURCE = Path(__file__).parents[1] / "src" / "holdfast"
 
 # Lowest first. A part imports from lower floors, from its own package, and from parts before it on its own floor.
 FLOORS = (
-    ("errors", "limits", "schema", "sourcelist", "records", "settings"),
+    ("errors", "formulas", "limits", "machine", "progress", "schema", "sourcelist", "records", "settings"),
     ("risk", "workspace"),
     ("engines", "sources", "store", "render"),
-    ("session", "dataset", "lineage", "evaluation", "serving", "scratch", "democompany", "intake"),
+    ("session", "dataset", "lineage", "evaluation", "serving", "scratch", "democompany", "intake", "erasing"),
     ("steps",),
     ("invocation", "cli", "web"),
     ("frontdoor", "__main__", "__init__"),
@@ -30,6 +30,7 @@ OWNERS = {
         "store.migrations.env",
         "store.migrations.versions.0001_first",
         "store.migrations.versions.0002_data",
+        "store.migrations.versions.0003_custody",
     },
     "click": {
         "invocation",
@@ -43,7 +44,7 @@ OWNERS = {
     },
     "crontab": {"store.crontab"},
     "deltalake": {"store.deltatable"},
-    "duckdb": {"engines.duckdb", "engines.summary"},
+    "duckdb": {"engines.duckdb", "engines.progress", "engines.summary"},
     "flask": {"web.application", "web.problems", "web.requests"},
     "granian": {"web.command"},
     "jinja2": {"render.document"},
@@ -57,6 +58,7 @@ OWNERS = {
         "sources.database",
         "sources.snapshot",
         "store.migrations.versions.0002_data",
+        "store.migrations.versions.0003_custody",
         "store.custody",
         "store.database",
         "store.ledger",

@@ -10,29 +10,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from holdfast.dataset import (
+    ask,
     current_files,
     current_view,
     dataset_digest,
     describe,
     quarantine_of,
-    reconcile,
     remember,
     summary_of,
     table_of,
-    withdraw_lost,
     write_out,
 )
+from holdfast.engines.base import View
+from holdfast.engines.duckdb import DuckDBEngine
 from holdfast.errors import InputOutputError, NoUsableData, UsageError
 from holdfast.records import Dataset, SourceFile
 from holdfast.schema import schema_from_json
 from holdfast.session import Session, begin
+from holdfast.steps.datasets import export, summarise, tidy
 from holdfast.steps.ingestion import ingest
+from holdfast.steps.tracing import trace_client, trace_row
 from holdfast.store.brieffiles import dataset_in, final_data_in
-from holdfast.store.deltatable import part_name
 from holdfast.store.files import digest_of_file
 from holdfast.store.ledger import Ledger
 from holdfast.workspace import CONFIG_NAME, Workspace
@@ -123,11 +124,11 @@ def test_refused_rows_of_deliveries_lie_apart_in_the_output_folder(company: Work
 # ---- its description
 
 
-def test_a_dataset_is_described_by_its_rows_and_files(ingested: Workspace) -> None:
+def test_a_dataset_is_described_by_its_rows_and_deliveries(ingested: Workspace) -> None:
     with begin(ingested, "test") as session:
         found = described(session)
         assert found.digest == dataset_digest(ingested, current_files(session), 0)
-    assert (found.rows, found.unlabelled, found.files) == (300, 0, ("dataset1.csv", "dataset2.csv"))
+    assert (found.rows, found.unlabelled, found.deliveries) == (300, 0, 2)
     assert found.exited == sum(line.endswith(",1") for line in lines_of(ingested))
 
 
@@ -149,7 +150,7 @@ def test_what_the_ledger_remembers_of_a_dataset_is_not_counted_again(ingested: W
 
 def test_a_dataset_of_nothing_has_no_rows(company: Workspace) -> None:
     with begin(company, "test") as session:
-        assert (described(session).rows, described(session).files) == (0, ())
+        assert (described(session).rows, described(session).deliveries) == (0, 0)
         assert write_out(session) is False
     assert not (company.output_folder / "finaldata.csv").exists()
 
@@ -309,127 +310,62 @@ def test_another_rule_for_conflicts_is_another_dataset_of_the_same_deliveries(ti
     }
 
 
-# ---- the table and the ledger
+# ---- readers without a lock
 
 
-def commit_only(workspace: Workspace, number: int, digest: str = "c" * 64) -> SourceFile:
-    """What a crash leaves between the two commits of a delivery: the table has it, the ledger has not."""
-    table = table_of(workspace)
-    path = table.folder / part_name(number, number, digest)
-    first = pq.read_table(table.parts()[0].path).slice(0, 0)
-    pq.write_table(first, path)
-    file = replace(delivery(number, digest), folder=workspace.source)
-    return replace(file, version=table.commit("delivery", add=[path], delivery=file))
+def merge_and_forget(workspace: Workspace) -> None:
+    tidy(workspace)
+    table_of(workspace).forget(0)
 
 
-def test_a_delivery_that_only_the_table_knows_is_entered_into_the_ledger(ingested: Workspace) -> None:
-    lost_entry = commit_only(ingested, 3)
-    with begin(ingested, "test") as session:
-        assert len(current_files(session)) == 2
-        reconcile(session)
-        assert current_files(session)[2:] == (lost_entry,)
-        reconcile(session)
-        assert len(current_files(session)) == 3
-        assert session.ledger.next_delivery() == 4
+def meddled(monkeypatch: pytest.MonkeyPatch, workspace: Workspace, name: str) -> list[str]:
+    """Before the first answer of an engine's method the dataset's files are merged and the old ones deleted."""
+    asked: list[str] = []
+    real = getattr(DuckDBEngine, name)
+
+    def method(*given: Any, **named: Any) -> Any:
+        asked.append(name)
+        if len(asked) == 1:
+            merge_and_forget(workspace)
+        return real(*given, **named)
+
+    monkeypatch.setattr(DuckDBEngine, name, method)
+    return asked
 
 
-def test_two_deliveries_that_only_the_table_knows_come_in_their_order(ingested: Workspace) -> None:
-    entries = commit_only(ingested, 3), commit_only(ingested, 4, "d" * 64)
-    with begin(ingested, "test") as session:
-        reconcile(session)
-        assert current_files(session)[2:] == entries
-
-
-@pytest.mark.parametrize("fixture", ["company", "ingested"])
-def test_where_both_know_the_same_nothing_is_done(request: pytest.FixtureRequest, fixture: str) -> None:
-    with begin(request.getfixturevalue(fixture), "test") as session:
-        before = session.ledger.every_delivery()
-        reconcile(session)
-        assert session.ledger.every_delivery() == before
-
-
-class Killed(BaseException):
-    """What ends a process between two commits."""
-
-
-def ingest_until_the_ledger_is_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is killed after the table's commit of a delivery and before the ledger's."""
-
-    def killed(*_: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Ledger, "record_delivery", killed)
-        with pytest.raises(Killed):
-            ingest(workspace)
-
-
-def test_a_run_that_was_killed_between_the_two_commits_is_as_if_it_had_not_been(
-    ingested: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("method", "question"),
+    [
+        ("summarise", lambda workspace: summarise(workspace).rows),
+        ("occurrences", lambda workspace: trace_row(workspace, 7).rows[0].values),
+        ("occurrences", lambda workspace: trace_client(workspace, "c2-7").rows[0].values),
+        ("write_csv", lambda workspace: export(workspace, workspace.root.with_name("out.csv")).rows),
+    ],
+)
+def test_a_reader_asks_again_when_files_were_deleted_meanwhile(
+    ingested: Workspace, monkeypatch: pytest.MonkeyPatch, method: str, question: Callable[[Workspace], object]
 ) -> None:
-    before = lines_of(ingested)
-    deliver(ingested.input_folder, "new.csv", ["x,1,1,1,0"])
-    ingest_until_the_ledger_is_told(ingested, monkeypatch)
-    taken_in = ingest(ingested)
-    assert (taken_in.dataset.rows, lines_of(ingested)) == (301, [*before, "x,1,1,1,0"])
-    with begin(ingested, "test") as session:
-        assert [file.version for file in current_files(session)] == [1, 2, 3]
+    expected = question(ingested)
+    asked = meddled(monkeypatch, ingested, method)
+    assert question(ingested) == expected
+    assert len(asked) == 2
 
 
-def test_a_new_table_is_reconciled_though_the_old_one_had_more_versions(ingested: Workspace) -> None:
-    for number in range(3, 8):
-        commit_only(ingested, number, f"{number}" * 64)
-    with begin(ingested, "test") as session:
-        reconcile(session)
-    shutil.rmtree(ingested.output_folder)
-    ingested.output_folder.mkdir()
-    with begin(ingested, "test") as session:
-        withdraw_lost(session, {file.digest for file in session.ledger.every_delivery()})
-    ingest(ingested)
-    missed = commit_only(ingested, 10)
-    with begin(ingested, "test") as session:
-        reconcile(session)
-        assert current_files(session)[-1] == missed
-
-
-def test_a_crash_is_mended_though_another_input_folder_was_used_in_between(
-    ingested: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+def test_a_reader_of_a_version_that_was_let_go_meanwhile_is_told_so(
+    ingested: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = lines_of(ingested)
-    deliver(ingested.input_folder, "new.csv", ["x,1,1,1,0"])
-    ingest_until_the_ledger_is_told(ingested, monkeypatch)
-    other = with_settings(ingested, input_folder_path="sourcedata")
-    deliver(other.input_folder, "other.csv", ["y,1,1,1,0"])
-    ingest(other)
-    assert lines_of(other)[1:] == ["y,1,1,1,0"]
-    back = with_settings(ingested, input_folder_path="practicedata")
-    ingest(back)
-    assert lines_of(back) == [*before, "x,1,1,1,0"]
+    meddled(monkeypatch, ingested, "summarise")
+    with pytest.raises(InputOutputError, match="version 1 of the dataset can no longer be read"):
+        summarise(ingested, 1)
 
 
-def test_a_part_that_is_gone_is_an_error_until_its_file_can_be_taken_again(ingested: Workspace) -> None:
-    with begin(ingested, "test") as session:
-        first, second = current_files(session)
-        table_of(ingested).parts()[0].path.unlink()
-        with pytest.raises(InputOutputError, match=r"dataset1\.csv"):
-            current_files(session)
-        withdraw_lost(session, {second.digest})
-        with pytest.raises(InputOutputError, match=r"dataset1\.csv"):
-            current_files(session)
-        withdraw_lost(session, {first.digest, second.digest})
-        assert current_files(session) == (second,)
+def test_a_reader_of_damaged_files_asks_once(ingested: Workspace) -> None:
+    asked: list[View] = []
 
+    def question(view: View) -> None:
+        asked.append(view)
+        raise InputOutputError("the disk is broken")
 
-def test_a_part_that_is_gone_is_made_again_from_its_file(ingested: Workspace) -> None:
-    before = sorted(lines_of(ingested))
-    table_of(ingested).parts()[0].path.unlink()
-    assert ingest(ingested).dataset.rows == 300
-    assert sorted(lines_of(ingested)) == before
-
-
-def test_a_deleted_output_folder_is_made_again_from_the_files(ingested: Workspace) -> None:
-    before = final_data(ingested)
-    shutil.rmtree(ingested.output_folder)
-    ingested.output_folder.mkdir()
-    assert ingest(ingested).dataset.rows == 300
-    assert final_data(ingested) == before
+    with pytest.raises(InputOutputError, match="the disk is broken"):
+        ask(ingested, question)
+    assert len(asked) == 1

@@ -170,7 +170,7 @@ def test_a_state_folder_that_is_a_file_is_a_known_error(company: Workspace) -> N
 
 
 def ingestion(**counted: Any) -> IngestRecord:
-    nothing = Dataset(source="x", digest="0", version=None, rows=0, exited=0, unlabelled=0, files=())
+    nothing = Dataset(source="x", digest="0", version=None, rows=0, exited=0, unlabelled=0, deliveries=0)
     numbers = dict.fromkeys(("known", "rows", "accepted", "duplicate", "quarantined", "erased", "refused"), 0)
     lists: dict[str, Any] = dict.fromkeys(("files", "rejected", "deferred", "unreachable", "notices"), ())
     return IngestRecord(dataset=nothing, seconds=0.0, **(numbers | lists | counted))

@@ -95,24 +95,44 @@ def test_a_database_and_what_is_read_of_it_are_named_once(entry: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    "url",
-    [
-        "postgresql://reader:secret@db/crm",
-        "postgresql+psycopg://reader:se/cr:et@db/crm",
-        "MySQL://:secret@db/crm",
-        "postgresql://db/crm?user=reader&password=secret",
-        "mysql://db/crm?passwd=secret",
-    ],
+    "url", ["postgresql://reader:secret@db/crm", "postgresql+psycopg://reader:se/cr:et@db/crm", "MySQL://:secret@db/crm"]
 )
 def test_a_password_is_not_taken_from_the_configuration_nor_shown(url: str) -> None:
     error = refusal(table(database=url))
-    assert error.message == "source 'crm': a password does not belong in config.json"
+    assert (error.message, error.column) == ("source 'crm': a password does not belong in config.json", "database")
+    assert "password_from" in str(error.hint)
     assert "secret" not in str(error)
     assert "se/cr:et" not in str(error)
 
 
 @pytest.mark.parametrize(
-    "url", ["sqlite:///crm.db", "sqlite:////srv/a:b@c.db", "postgresql://reader@db:5432/crm", "postgresql:///crm"]
+    ("query", "found"),
+    [
+        ("user=reader&password=hush", "password"),
+        ("PassWd=hush", "PassWd"),
+        ("sslmode=require&sslpassword=hush", "sslpassword"),
+        ("sslpassword=", "sslpassword"),
+        ("p%61ssword=hush", "password"),
+        ("oauth_client_secret=hush", "oauth_client_secret"),
+        ("scram_client_key=hush", "scram_client_key"),
+    ],
+)
+def test_neither_is_any_other_secret_in_the_query_part_of_a_url(query: str, found: str) -> None:
+    error = refusal(table(database=f"postgresql://reader@db/crm?{query}"))
+    assert error.message == f"source 'crm': a password does not belong in config.json; the URL has '{found}'"
+    assert "database_from" in str(error.hint)
+    assert "hush" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:///crm.db",
+        "sqlite:////srv/a:b@c.db",
+        "postgresql://reader@db:5432/crm",
+        "postgresql:///crm",
+        "postgresql://reader@db/crm?passfile=/etc/crm.pass&sslmode=verify-full&sslkey=/etc/crm.key",
+    ],
 )
 def test_a_url_without_a_password_is_fine(url: str) -> None:
     (source,) = sources_from_json([table(database=url)])
@@ -139,6 +159,11 @@ def test_a_text_of_a_folder_is_a_text(key: str, value: object) -> None:
 @pytest.mark.parametrize("key", ["overlap", "seconds"])
 def test_a_number_is_a_number_in_its_range(key: str, value: object) -> None:
     assert refusal(TABLE | {key: value}).column == key
+
+
+@pytest.mark.parametrize("value", [1, "true", None])
+def test_whether_a_table_may_be_empty_is_true_or_false(value: object) -> None:
+    assert refusal(TABLE | {"may_be_empty": value}).message == "source 'crm': 'may_be_empty' must be true or false"
 
 
 @pytest.mark.parametrize("columns", [[], "x", {"Company": 5}, {"Company": ""}, {"Company": None}])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from holdfast.engines.base import View
 from holdfast.errors import InputOutputError, NoUsableData
@@ -18,12 +18,14 @@ from holdfast.store.brieffiles import dataset_in, final_data_in, ingested_files_
 from holdfast.store.custody import KnownDataset
 from holdfast.store.files import digest_of_file, replacing, write_file
 from holdfast.store.quarantine import missing_by_column
-from holdfast.workspace import Workspace
+from holdfast.workspace import Conflicts, Workspace
 
 if TYPE_CHECKING:
     from holdfast.engines.base import Engine
     from holdfast.store.deltatable import DatasetTable
     from holdfast.store.ledger import Ledger
+
+T = TypeVar("T")
 
 FINAL_DATA = "finaldata.csv"
 INGESTED_FILES = "ingestedfiles.txt"
@@ -32,10 +34,15 @@ COPIED_AT_ONCE = 1 << 20
 
 def table_of(workspace: Workspace) -> DatasetTable:
     """The Delta table of the input folder under the present schema."""
+    return table_for(workspace, workspace.source, workspace.schema.digest)
+
+
+def table_for(workspace: Workspace, source: str, schema_digest: str) -> DatasetTable:
+    """The Delta table of an input folder under a schema."""
     from holdfast.store.deltatable import DatasetTable
 
-    name = re.sub(r"[^a-z0-9]+", "-", workspace.source.lower()).strip("-") or "data"
-    identity = hashlib.sha256(f"{workspace.source}\n{workspace.schema.digest}".encode()).hexdigest()
+    name = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-") or "data"
+    identity = hashlib.sha256(f"{source}\n{schema_digest}".encode()).hexdigest()
     folder = workspace.output_folder / "dataset" / f"{name}-{identity[:8]}"
     return DatasetTable(folder, workspace.history_days)
 
@@ -53,9 +60,44 @@ def current_view(workspace: Workspace, version: int | None = None) -> View:
     return view_of(workspace, [part.path for part in table_of(workspace).parts(version)])
 
 
+def ask(workspace: Workspace, question: Callable[[View], T], version: int | None = None) -> T:
+    """What a question about the dataset's rows is answered, now or at a version; raises as `current_view` does.
+
+    Readers hold no lock: if a part was deleted after the table was opened, because files were merged or a client was
+    erased, the table is opened afresh and asked once more.
+    """
+    view = current_view(workspace, version)
+    try:
+        return question(view)
+    except InputOutputError:
+        afresh = current_view(workspace, version)
+        if afresh == view:
+            raise
+        return question(afresh)
+
+
 def quarantine_of(workspace: Workspace, file: SourceFile) -> Path:
     """Where the refused rows of a delivery are kept."""
-    return workspace.output_folder / "quarantine" / f"{file.number:06d}.parquet"
+    return quarantine_numbered(workspace, file.number)
+
+
+def quarantine_numbered(workspace: Workspace, number: int) -> Path:
+    """Where the refused rows of the delivery with this number are kept."""
+    return workspace.output_folder / "quarantine" / f"{number:06d}.parquet"
+
+
+def next_number(session: Session) -> int:
+    """The number of the next delivery: above all that the ledger, a table of any dataset, or quarantine knows.
+
+    The ledger alone may have been lost since, and the number of another dataset's delivery would be given again.
+    """
+    from holdfast.store.deltatable import part_numbers
+
+    output = session.workspace.output_folder
+    parts = (part_numbers(path.name) for path in (output / "dataset").glob("*/*.parquet"))
+    held = (path.name.partition(".")[0] for path in (output / "quarantine").glob("*.parquet"))
+    told = [*(numbers[1] for numbers in parts if numbers), *(int(number) for number in held if number.isdecimal())]
+    return max(session.ledger.next_delivery(), 1 + max(told, default=0))
 
 
 def current_files(session: Session) -> tuple[SourceFile, ...]:
@@ -65,62 +107,24 @@ def current_files(session: Session) -> tuple[SourceFile, ...]:
     """
     workspace = session.workspace
     files = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
-    for lost in _lost(workspace, files):
+    for lost in lost_deliveries(workspace, files):
         message = f"the rows of {lost.name} ({lost.rows:,} read on {lost.received}) are gone"
         hint = f"restore this folder, or put {lost.name} back into {lost.folder} and run: holdfast ingest"
         raise InputOutputError(message, file=workspace.show(table_of(workspace).folder), hint=hint)
     return files
 
 
-def reconcile(session: Session) -> None:
-    """Bring the ledger up to date with the table: a crash may have come between the two commits of a delivery."""
-    workspace, ledger = session.workspace, session.ledger
-    # Where another folder's delivery was given the number meanwhile, `withdraw_lost` lets the rows go.
-    known = {file.number for file in ledger.every_delivery()}
-    current = ledger.current_deliveries(workspace.source, workspace.schema.digest)
-    lost = {file.number for file in _lost(workspace, current)}
-    # What is lost here may lie in another output folder, whose table counts versions of its own.
-    latest = max((file.version or 0 for file in current if file.number not in lost), default=0)
-    for file in table_of(workspace).delivered_after(latest):
-        if file.number not in known:
-            ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, file)
-
-
-def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile, ...]:
-    """Let deliveries be taken again whose rows are gone, if all that is lost can come again.
-
-    It can if its digest is among the files `lying` there, or if it was read from a table.
-    So a new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery
-    leave the table: they are gone, or were left by an output folder that was changed and is now the old one again.
-    Returns the deliveries that are to be taken again.
-    """
-    workspace, ledger = session.workspace, session.ledger
-    lost = _lost(workspace, ledger.current_deliveries(workspace.source, workspace.schema.digest))
-    tables = {source.name for source in workspace.databases}
-    can_return = all(file.digest in lying or file.repairs or file.folder in tables for file in lost)
-    again = tuple(lost) if can_return else ()
-    read_again = {file.folder for file in again} & tables
-    for file in ledger.current_deliveries(workspace.source, workspace.schema.digest):
-        if file in again or file.folder in read_again:  # a table is read from its beginning
-            ledger.withdraw_delivery(file.number)
-    current = [file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)]
-    table = table_of(workspace)
-    unused = [part for part in table.parts() if not any(part.first <= number <= part.last for number in current)]
-    if unused:
-        table.commit("withdrawal", remove=unused)
-    return again
-
-
-def _lost(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]:
+def lost_deliveries(workspace: Workspace, files: Sequence[SourceFile]) -> list[SourceFile]:
+    """Those of some deliveries whose kept rows are gone."""
     if not files:
         return []
     parts = [part for part in table_of(workspace).parts() if part.path.is_file()]
-    return [file for file in files if not any(part.first <= file.number <= part.last for part in parts)]
+    return [file for file in files if not any(part.holds([file.number]) for part in parts)]
 
 
 def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: int) -> str:
     """The dataset's identity: SHA-256 of its schema, the rule for conflicts, the deliveries in it, and how
-    they were read, in order of arrival, and the number of clients `erased` so far.
+    they were read, in order of arrival, and how often a client was `erased`, or that undone, so far.
     """
     parts = [workspace.source, workspace.schema.digest, workspace.conflicts, str(erased)]
     return hashlib.sha256("\n".join([*parts, *(file.digest + file.read_as for file in files)]).encode()).hexdigest()
@@ -128,21 +132,21 @@ def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: in
 
 def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequence[SourceFile]) -> Dataset:
     """The dataset that these deliveries make up: as the ledger knows it, or counted."""
-    digest = dataset_digest(workspace, files, len(ledger.tombstones()))
+    digest = dataset_digest(workspace, files, ledger.tombstone_changes())
     known = ledger.dataset(digest)
-    if known:
+    if known and known.record.version is not None:
         return known.record
-    empty = Dataset(source=workspace.source, digest=digest, version=None, rows=0, exited=0, unlabelled=0, files=())
+    empty = Dataset(source=workspace.source, digest=digest, version=None, rows=0, exited=0, unlabelled=0, deliveries=0)
     if not files:
         return empty
-    arrived = engine.arrivals(current_view(workspace))
+    arrived = ask(workspace, engine.arrivals)
     return replace(
         empty,
         version=table_of(workspace).version,
         rows=sum(each.added for each in arrived),
         exited=sum(each.exited for each in arrived),
         unlabelled=sum(each.unlabelled for each in arrived),
-        files=tuple(file.name for file in files),
+        deliveries=len(files),
     )
 
 
@@ -160,14 +164,14 @@ def write_out(session: Session) -> bool:
     """
     workspace, files = session.workspace, current_files(session)
     final_data, record = workspace.output_folder / FINAL_DATA, workspace.output_folder / INGESTED_FILES
-    digest = dataset_digest(workspace, files, len(session.ledger.tombstones()))
+    digest = dataset_digest(workspace, files, session.ledger.tombstone_changes())
     text = record.read_text("utf-8", "replace") if record.is_file() else ""
     whole = final_data.is_file() and final_data_in(text) == digest_of_file(final_data)
-    if files and session.ledger.dataset(digest) is None:  # after a crash, another rule for conflicts, or an erasure
+    known = session.ledger.dataset(digest)
+    if files and (known is None or known.record.version is None):  # after a crash, an erasure, a backup, a new rule
         remember(session, describe(workspace, session.ledger, session.engine, files), files)
     if not files or (whole and dataset_in(text) == digest):
         return False
-    session.progress(f"writing {FINAL_DATA}", 0, None)
     view, since = current_view(workspace), _arrived_on_top(session, dataset_in(text), files) if whole else 0
     with replacing(final_data) as temporary:
         if since:
@@ -176,6 +180,21 @@ def write_out(session: Session) -> bool:
             session.engine.write_csv(view, temporary)
     write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
     return True
+
+
+def rule_changed(session: Session, files: Sequence[SourceFile]) -> Iterator[str]:
+    """What to say if finaldata.csv shows these deliveries under another rule for conflicts than is in force now."""
+    workspace, ledger = session.workspace, session.ledger
+    record, erased = workspace.output_folder / INGESTED_FILES, ledger.tombstone_changes()
+    shown = dataset_in(record.read_text("utf-8", "replace")) if record.is_file() else None
+    before = ledger.dataset(shown) if shown else None
+    for rule in (rule for rule in get_args(Conflicts) if rule != workspace.conflicts):
+        if before and shown == dataset_digest(replace(workspace, conflicts=rule), files, erased):
+            rows = describe(workspace, ledger, session.engine, files).rows
+            yield (
+                f"rows that contradict each other: the rule was '{rule}' and is '{workspace.conflicts}' now, so the "
+                f"dataset has {rows:,} rows instead of {before.record.rows:,}; 'conflicts' in config.json sets it"
+            )
 
 
 def _arrived_on_top(session: Session, shown: str | None, files: Sequence[SourceFile]) -> int:
@@ -187,7 +206,7 @@ def _arrived_on_top(session: Session, shown: str | None, files: Sequence[SourceF
     added = files[len(known.deliveries) :]
     # The same deliveries may still be another dataset: under another rule, or without an erased client.
     same_kind = (
-        dataset_digest(session.workspace, files[: len(known.deliveries)], len(session.ledger.tombstones()))
+        dataset_digest(session.workspace, files[: len(known.deliveries)], session.ledger.tombstone_changes())
         == known.record.digest
     )
     return added[0].number if added and same_kind and not any(file.replaced for file in added) else 0
@@ -213,11 +232,10 @@ def summary_of(
 
     Raises NoUsableData when nothing has been ingested, UsageError or InputOutputError for a version that is not there.
     """
-    view = current_view(workspace, version)
-    if not view.parts:
+    columns = ask(workspace, lambda view: engine.summarise(view) if view.parts else None, version)
+    if columns is None:
         folder = workspace.show(workspace.output_folder)
         raise NoUsableData("there is no dataset yet", file=folder, hint="run: holdfast ingest")
     files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
     refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
-    columns = engine.summarise(view)
     return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from holdfast.errors import CannotWrite, UsageError
+from holdfast.progress import Progress, silent
 from holdfast.records import DemoRecord
 from holdfast.risk.democompany import (
     REGIONS,
@@ -28,7 +29,6 @@ from holdfast.risk.democompany import (
     mixed_rows,
     snapshot_dates,
 )
-from holdfast.session import Progress, silent
 from holdfast.store.files import replacing
 
 if TYPE_CHECKING:

@@ -18,7 +18,9 @@ from holdfast.risk.linear import log_odds
 from holdfast.risk.metrics import confusion, curves, scores
 from holdfast.risk.rows import client_ids, feature_values, labels
 from holdfast.sources.files import list_folder
-from holdfast.sources.table import TableRead, read_files
+from holdfast.sources.parsed import Reading
+from holdfast.sources.readers import Readers
+from holdfast.sources.table import TableRead, read_deliveries, read_files
 from holdfast.store.modelfile import model_digest
 from holdfast.workspace import Workspace
 
@@ -60,14 +62,14 @@ def holdout_mask(workspace: Workspace, clients: Sequence[str]) -> NDArray[np.boo
     return mask
 
 
-def read_test_data(workspace: Workspace) -> TestData:
-    """The labelled clients that models are scored on.
+def read_test_data(workspace: Workspace, readers: Readers) -> TestData:
+    """The labelled clients that models are scored on; the files of `test_data_path` are read by `readers`.
 
     Raises NoUsableData when there are none, FileRefused for a test file that cannot be read.
     """
     files = _test_files(workspace)
     if files:
-        table = read_files(files, workspace.schema)
+        table = read_deliveries(files, Reading(schema=workspace.schema, limits=workspace.limits), readers)
         names = ", ".join(table.names)
         return TestData(table=table, description=f"{workspace.show(workspace.test_folder)}: {names}", held_out=False)
     folder = workspace.existing(workspace.test_folder, "test_data_path")
@@ -88,6 +90,12 @@ def read_test_data(workspace: Workspace) -> TestData:
     )
     share = f"{workspace.holdout:.0%} of the clients, held out of training by a hash of their id"
     return TestData(table=held_out, description=share, held_out=True)
+
+
+def prepare_to_read_test_data(workspace: Workspace, readers: Readers) -> None:
+    """Let the process that is to read the test files start while something else is done."""
+    if _test_files(workspace):
+        readers.prepare()
 
 
 def judge(model: RiskModel, rows: pa.Table, workspace: Workspace) -> Judgement:

@@ -19,13 +19,15 @@ from holdfast.errors import (
     excerpt,
     nearest,
 )
+from holdfast.limits import Limits
 from holdfast.records import Prediction, Predictions, RejectedRow, Release, RiskModel
 from holdfast.risk.linear import log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
 from holdfast.schema import Schema
-from holdfast.sources.files import did_you_mean, list_folder, open_beneath
-from holdfast.sources.opening import open_delivery
+from holdfast.sources.apart import open_apart
+from holdfast.sources.files import did_you_mean, list_folder, name_of, open_beneath
 from holdfast.sources.parsed import Reading
+from holdfast.sources.readers import Readers
 from holdfast.store.modelfile import parse_model
 from holdfast.store.releases import MODEL_FILE, PinnedRelease, pin_current
 from holdfast.workspace import Workspace
@@ -38,10 +40,11 @@ ON_THE_COMMAND_LINE = "clients in any number are ranked on the command line: hol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """The most that one call of `predict` takes: bytes of all files together, and rows."""
+    """The most that one call of `predict` takes: bytes and rows of all files together, seconds to read each."""
 
     bytes: int
     rows: int
+    seconds: int = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,14 @@ def predict(workspace: Workspace, location: str | None = None, limit: Limit | No
     it. Raises LocationRefused for anything outside the data folders, NothingDeployed before the first release,
     FileRefused for a file that cannot be read, TooLarge as soon as more than `limit` has been found.
     """
+    with Readers(1) as readers:
+        return predict_with(readers, workspace, location, limit)
+
+
+def predict_with(
+    readers: Readers, workspace: Workspace, location: str | None = None, limit: Limit | None = None
+) -> Predictions:
+    """What `predict` answers, the files read by these reading processes."""
     current = deployed(workspace)
     folder, relative = resolve(workspace, location)
     shown = workspace.show(folder / relative)
@@ -93,14 +104,14 @@ def predict(workspace: Workspace, location: str | None = None, limit: Limit | No
         size = sum(os.fstat(stream.fileno()).st_size for _, stream in streams)
         if limit and size > limit.bytes:
             raise TooLarge(f"more than {limit.bytes:,} bytes", file=shown, hint=ON_THE_COMMAND_LINE)
-        limits = replace(workspace.limits, unpacked_bytes=limit.bytes) if limit else workspace.limits
-        reading = Reading(schema=workspace.schema, limits=limits, target_required=False)
+        reading = Reading(schema=workspace.schema, limits=_limits(workspace, limit), target_required=False)
         for name, stream in streams:
-            for parsed in open_delivery(stream, name, reading):
-                predictions += _predictions(current.model, parsed.rows, workspace.schema)
-                rejected += parsed.rejected
-                if limit and len(predictions) + len(rejected) > limit.rows:
-                    raise TooLarge(f"more than {limit.rows:,} rows", file=shown, hint=ON_THE_COMMAND_LINE)
+            with open_apart(readers, stream, name, reading) as delivered:
+                for parsed in delivered:
+                    predictions += _predictions(current.model, parsed.rows, workspace.schema)
+                    rejected += parsed.rejected
+                    if limit and len(predictions) + len(rejected) > limit.rows:
+                        raise TooLarge(f"more than {limit.rows:,} rows", file=shown, hint=ON_THE_COMMAND_LINE)
     return Predictions(
         release=current.release.id,
         location=shown,
@@ -109,6 +120,14 @@ def predict(workspace: Workspace, location: str | None = None, limit: Limit | No
         predictions=tuple(predictions),
         rejected=tuple(rejected),
     )
+
+
+def _limits(workspace: Workspace, limit: Limit | None) -> Limits:
+    limits = workspace.limits
+    if limit is None:
+        return limits
+    unpacked, seconds = min(limits.unpacked_bytes, limit.bytes), min(limits.seconds, limit.seconds)
+    return replace(limits, unpacked_bytes=unpacked, seconds=seconds)
 
 
 def _predictions(model: RiskModel, rows: pa.RecordBatch, schema: Schema) -> Iterator[Prediction]:
@@ -175,4 +194,4 @@ def _streams(folder: Path, relative: PurePosixPath) -> Iterator[tuple[str, Binar
         yield relative.name, open_beneath(folder, relative)
         return
     for path in list_folder(folder).files:
-        yield path.name, open_beneath(folder, PurePosixPath(path.name))
+        yield name_of(path), open_beneath(folder, PurePosixPath(path.name))

@@ -6,7 +6,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from holdfast.errors import (
     exit_status_of_code,
     from_os_error,
 )
+from holdfast.progress import Progress, silent
 from holdfast.records import ErasureReceipt, IngestRecord, RunRecord, SchemaCheck, to_json
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
@@ -27,10 +28,8 @@ from holdfast.workspace import Workspace, current_user
 
 if TYPE_CHECKING:
     from holdfast.engines.base import Engine
+    from holdfast.sources.readers import Readers
     from holdfast.store.ledger import Ledger
-
-Progress = Callable[[str, int, int | None], None]
-"""Called with what is being done, how many rows are done, and of how many (None when not known)."""
 
 LISTS_IN_HISTORY = 100
 INTERRUPTED = 130
@@ -50,17 +49,22 @@ def exit_status_of(record: object) -> int:
     return DONE
 
 
-def silent(_what: str, _done: int, _total: int | None) -> None:
-    """Progress that nobody watches."""
-
-
 def utc_now() -> str:
     """The time as every record writes it: UTC, to the second.
 
     >>> utc_now().endswith("Z")
     True
     """
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(datetime.now(UTC))
+
+
+def utc(moment: datetime) -> str:
+    """A time in UTC as every record writes it.
+
+    >>> utc(datetime(2026, 1, 31, 9, 30, tzinfo=UTC))
+    '2026-01-31T09:30:00Z'
+    """
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(slots=True)
@@ -75,6 +79,7 @@ class Session:
     ledger: Ledger
     engine: Engine
     journal: Journal
+    readers: Readers
     clock: float = field(default_factory=time.perf_counter)
     worked: bool = True
     result: Any = None
@@ -113,7 +118,7 @@ def begin(where: Workspace | Session, command: str, progress: Progress = silent)
 
 
 @contextmanager
-def reading(workspace: Workspace) -> Iterator[tuple[Ledger, Engine]]:
+def reading(workspace: Workspace, progress: Progress = silent) -> Iterator[tuple[Ledger, Engine]]:
     """The ledger and the engine for looking only: no lock, nothing recorded, no file made in the workspace.
 
     A workspace without a ledger reads as one in which nothing has happened yet.
@@ -121,12 +126,14 @@ def reading(workspace: Workspace) -> Iterator[tuple[Ledger, Engine]]:
     from holdfast.engines.duckdb import DuckDBEngine
     from holdfast.store.ledger import Ledger
 
-    with Ledger(workspace.ledger_file if workspace.ledger_file.is_file() else None) as ledger, DuckDBEngine() as engine:
+    file = workspace.ledger_file if workspace.ledger_file.is_file() else None
+    with Ledger(file) as ledger, DuckDBEngine(progress=progress) as engine:
         yield ledger, engine
 
 
 def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session:
     from holdfast.engines.duckdb import DuckDBEngine
+    from holdfast.sources.readers import Readers
     from holdfast.store.ledger import Ledger
 
     try:
@@ -142,8 +149,9 @@ def _open(workspace: Workspace, stack: ExitStack, progress: Progress) -> Session
         started=utc_now(),
         progress=progress,
         ledger=stack.enter_context(Ledger(workspace.ledger_file)),
-        engine=stack.enter_context(DuckDBEngine(workspace.state_folder)),
+        engine=stack.enter_context(DuckDBEngine(workspace.state_folder, progress)),
         journal=journal,
+        readers=stack.enter_context(Readers(1)),
     )
 
 
@@ -212,11 +220,13 @@ def _record(session: Session, command: str, status: str, error: HoldfastError | 
 
 
 def _shortened(value: Any) -> Any:
-    """Lists of rows have files of their own: the history keeps their beginning."""
+    """Lists of rows have files of their own: the history keeps their beginning, and of refused rows nothing, so that
+    they can be let go.
+    """
     if isinstance(value, list):
         return [_shortened(item) for item in value[:LISTS_IN_HISTORY]]
     if isinstance(value, dict):
-        return {key: _shortened(item) for key, item in value.items()}
+        return {key: _shortened(item) if key != "rejected" else [] for key, item in value.items()}
     return value
 
 

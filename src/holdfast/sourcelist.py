@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
-from holdfast.errors import ConfigurationError, nearest
+from holdfast.errors import ConfigurationError, excerpt, nearest
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-PASSWORD_IN_URL = re.compile(r"^[^:]*://[^:/@]*:[^@]+@|[?&](password|passwd|pwd)=", re.IGNORECASE)
+PASSWORD_IN_URL = re.compile(r"^[^:]*://[^:/@]*:[^@]+@")
+SECRET_NAME = re.compile(r"pass(?!file)|pwd|secret|token|scram_.*_key", re.IGNORECASE)
 FOLDER_KEYS = ("name", "folder", "columns", "sheet")
 DATABASE_KEYS = (
     "name",
@@ -23,6 +25,7 @@ DATABASE_KEYS = (
     "overlap",
     "columns",
     "seconds",
+    "may_be_empty",
 )
 DEFAULT_OVERLAP = 3_600
 DEFAULT_SECONDS = 600
@@ -44,8 +47,8 @@ class DatabaseSource:
 
     `database_from`, `password_from`: environment variables with the URL or the password. `watermark`: a column that
     grows with every change; only rows from `overlap` (seconds, or steps of a whole number) before its last value
-    are read again. Without it the whole table is read each time, and replaces what was read before. `seconds`: the
-    longest that one reading may take.
+    are read again. Without it the whole table is read each time, and replaces what was read before; but not with
+    nothing, unless it `may_be_empty`. `seconds`: the longest that one reading may take.
     """
 
     name: str
@@ -58,6 +61,7 @@ class DatabaseSource:
     overlap: float = DEFAULT_OVERLAP
     columns: tuple[tuple[str, str], ...] = field(default=())
     seconds: float = DEFAULT_SECONDS
+    may_be_empty: bool = False
 
 
 Source = FolderSource | DatabaseSource
@@ -110,16 +114,36 @@ def _database(name: str, entry: Mapping[str, Any]) -> DatabaseSource:
         if (texts[one] is None) == (texts[other] is None):
             hint = "a source is a 'folder', or a 'database' with a 'table' or a 'query'"
             raise ConfigurationError(f"source '{name}' needs either '{one}' or '{other}'", column=one, hint=hint)
-    if PASSWORD_IN_URL.search(texts["database"] or ""):
-        hint = "take it out of the URL, set an environment variable, and name that in 'password_from'"
-        raise ConfigurationError(f"source '{name}': a password does not belong in config.json", column=name, hint=hint)
+    _refuse_secrets(name, texts["database"] or "")
     return DatabaseSource(
         name=name,
         **texts,
         columns=_columns(name, entry),
         overlap=_number(name, entry, "overlap", DEFAULT_OVERLAP, least=0),
         seconds=_number(name, entry, "seconds", DEFAULT_SECONDS, least=1),
+        may_be_empty=_truth(name, entry, "may_be_empty"),
     )
+
+
+def names_a_secret(parameter: str) -> bool:
+    """True if a parameter of a database URL is a password or something like it, and not the path of a file with one.
+
+    >>> names_a_secret("sslpassword"), names_a_secret("passfile"), names_a_secret("sslkey")
+    (True, False, False)
+    """
+    return bool(SECRET_NAME.search(parameter))
+
+
+def _refuse_secrets(name: str, url: str) -> None:
+    message = f"source '{name}': a password does not belong in config.json"
+    if PASSWORD_IN_URL.search(url):
+        hint = "take it out of the URL, set an environment variable, and name that in 'password_from'"
+        raise ConfigurationError(message, column="database", hint=hint)
+    secrets = [key for key, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True) if names_a_secret(key)]
+    if secrets:
+        hint = "set an environment variable to the whole URL, and name that in 'database_from' instead of 'database'"
+        found = f"{message}; the URL has '{excerpt(secrets[0])}'"
+        raise ConfigurationError(found, column="database", hint=hint)
 
 
 def _text(name: str, entry: Mapping[str, Any], key: str) -> str | None:
@@ -134,6 +158,13 @@ def _number(name: str, entry: Mapping[str, Any], key: str, default: float, *, le
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < float("inf"):
         raise ConfigurationError(f"source '{name}': '{key}' must be a number from {least}", column=key)
     return float(value)
+
+
+def _truth(name: str, entry: Mapping[str, Any], key: str) -> bool:
+    value = entry.get(key, False)
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"source '{name}': '{key}' must be true or false", column=key)
+    return value
 
 
 def _columns(name: str, entry: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -22,6 +22,7 @@ CONFIG_NAME = "config.json"
 STANDARD_DATA_FOLDERS = ("practicedata", "sourcedata", "testdata", "ingesteddata")
 READ_ONLY_KEYS = ("input_folder_path", "test_data_path")
 FOLDER_KEYS = (*READ_ONLY_KEYS, "output_folder_path", "output_model_path", "prod_deployment_path")
+WHERE_PYTHON_IS = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LANG", "LC_ALL", "LC_CTYPE")
 
 
 Conflicts = Literal["latest", "quarantine", "keep"]
@@ -280,6 +281,13 @@ def secret(name: str) -> str:
         hint = f"set it where the command runs, for cron in the crontab: {name}=…"
         raise ConfigurationError(f"the environment variable {name} is not set", column=name, hint=hint)
     return value
+
+
+def environment_of_readers() -> dict[str, str]:
+    """All that a reading process gets to know of this one's environment: where Python and its packages are, and the
+    locale, in which names of files are encoded. Whatever else is there, passwords say, is none of its business.
+    """
+    return {name: os.environ[name] for name in WHERE_PYTHON_IS if name in os.environ}
 
 
 def current_user() -> str:

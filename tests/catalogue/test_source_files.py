@@ -11,15 +11,17 @@ import csv
 import gzip
 import io
 import itertools
+import json
 import os
-import resource
 import signal
 import stat
 import struct
+import subprocess
 import threading
 import time
 import unicodedata
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,18 +36,22 @@ from hypothesis import strategies as st
 
 from holdfast.dataset import quarantine_of, table_of
 from holdfast.errors import FileRefused, NoUsableData
-from holdfast.intake import finding, readers, taking
-from holdfast.intake.readers import Child, Readers, Request
+from holdfast.intake import finding, taking
+from holdfast.intake.reading_files import Request, store_files
 from holdfast.limits import Limits
-from holdfast.records import IngestRecord, RejectedRow, SourceFile
+from holdfast.records import IngestRecord, RejectedRow, SourceFile, from_json, to_json
 from holdfast.schema import BRIEF_SCHEMA, LINE, schema_from_json
 from holdfast.session import exit_status_of
+from holdfast.sources import readers
 from holdfast.sources.casting import cast
 from holdfast.sources.csvfile import UNFINISHED, CsvFile
 from holdfast.sources.files import digest_of_delivery
 from holdfast.sources.parsed import Reading
+from holdfast.sources.readers import Answer, Child, Question, Readers
 from holdfast.sources.unpacking import Hashed
 from holdfast.steps.ingestion import ingest
+from holdfast.steps.schemas import check_file
+from holdfast.steps.status import status
 from holdfast.steps.training import train
 from holdfast.store.quarantine import held_rows
 from holdfast.workspace import Workspace
@@ -413,6 +419,29 @@ def test_the_outcome_of(shelf: Shelf, number: int) -> None:
         assert file.notices == tuple(f"{file.name}: {notice}" for notice in fixture.notices)
 
 
+@pytest.mark.parametrize("number", range(len(FIXTURES)), ids=[ascii(fixture.fault) for fixture in FIXTURES])
+def test_a_check_tells_beforehand_what_becomes_of(shelf: Shelf, number: int) -> None:
+    path, file = shelf.workspace.input_folder / name_of(number), shelf.file(name_of(number))
+    if file.error:
+        with pytest.raises(FileRefused) as caught:
+            check_file(shelf.workspace, path)
+        assert caught.value.record(file.error["run_id"]) == file.error
+        return
+    check = check_file(shelf.workspace, path)
+    assert check.digest == file.digest
+    assert (check.rows, check.accepted, check.quarantined) == (
+        file.rows,
+        file.rows - file.quarantined,
+        file.quarantined,
+    )
+    assert check.unlabelled == file.unlabelled
+    said = [notice for notice in file.notices if "labels are not" not in notice and "a header and no" not in notice]
+    assert list(check.notices) == said
+    held = list(held_rows(quarantine_of(shelf.workspace, file)))
+    counted = Counter((each.row.column, each.row.rule, not each.kept) for each in held)
+    assert {(rule.column, rule.rule, rule.quarantined): rule.rows for rule in check.broken} == counted
+
+
 def test_the_text_of_a_quarantined_row_is_its_line(shelf: Shelf) -> None:
     lines = {name_of(number): fixture.data for number, fixture in enumerate(FIXTURES) if fixture.ending == ".csv"}
     for name, data in lines.items():
@@ -643,26 +672,24 @@ def test_c3_a_file_that_changes_while_it_is_read_is_discarded_and_read_the_next_
     ingest(inbox.workspace)
     path, rows = inbox.folder / "fault.csv", 800_000
     path.write_bytes(table() + b"a client,1,2,3,0\n" * rows)
-    real = Child.read
+    real = Child.ask
     seen: list[int] = []
 
-    def read_what_changes(self: Child, request: Request, on_rows: Callable[[int, float], None]) -> Any:
-        def change_the_rest(done: int, share: float) -> None:
+    def ask_while_it_changes(self: Child, question: Question) -> Iterator[Answer]:
+        for answer in real(self, question):
             if not seen:
                 os.kill(self._process.pid, signal.SIGSTOP)
                 with path.open("r+b") as stream:
                     stream.seek(-4, os.SEEK_END)
                     stream.write(b"9")
                 os.kill(self._process.pid, signal.SIGCONT)
-            seen.append(done)
-            on_rows(done, share)
-
-        return real(self, request, change_the_rest)
+            seen.append(answer.words.get("rows", 0))
+            yield answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(Child, "read", read_what_changes)
+        patch.setattr(Child, "ask", ask_while_it_changes)
         record = ingest(inbox.workspace)
-    assert 0 < seen[0] < seen[-1] == rows
+    assert 0 < seen[0] < max(seen) == rows
     assert (exit_status_of(record), record.files) == (0, ())
     assert record.deferred == ("fault.csv: left for the next time, it changed while it was read",)
     assert rows_of(inbox.workspace) == [GOOD]
@@ -968,15 +995,15 @@ def test_c21_a_file_that_kills_its_reader_is_refused_and_the_others_are_taken(
     for name in ("a.parquet", "z.parquet"):
         cells = columns(corporation=pa.array([f"{name} 1", f"{name} 2"]))
         (inbox.folder / name).write_bytes(parquet(cells))
-    real = Child.read
+    real = Child.ask
 
-    def read_or_die(self: Child, request: Request, on_rows: Callable[[int, float], None]) -> Any:
-        if request.name == "fault.parquet":  # as a crafted file may make it: no more memory for anything
-            resource.prlimit(self._process.pid, resource.RLIMIT_AS, (1, 1))
-        return real(self, request, on_rows)
+    def ask_or_die(self: Child, question: Question) -> Iterator[Answer]:
+        if question.name == "fault.parquet":  # as a crafted file may make it
+            os.kill(self._process.pid, signal.SIGSEGV)
+        return real(self, question)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Child, "read", read_or_die)
+        patch.setattr(Child, "ask", ask_or_die)
         outcome = inbox.take(parquet(columns()), "fault.parquet")
     assert (outcome.status, len(outcome.rows)) == (3, 4)
     assert outcome.file is not None
@@ -1101,13 +1128,13 @@ def test_c23_a_thousand_files_are_taken_in_bounded_groups(inbox: Inbox, monkeypa
         rows = (f"c{number % 111},1,2,3,0", f"c{number % 111 // 2},1,2,3,0")
         (inbox.folder / f"many {number:03}.csv").write_bytes(table(*rows))
     monkeypatch.setattr(taking, "GROUP_FILES", 40)
-    real, open_at_once = Readers.read, list[int]()
+    real, open_at_once = store_files, list[int]()
 
-    def read_group(self: Readers, requests: Sequence[Request], progress: Any) -> Any:
+    def store_group(readers: Readers, requests: Sequence[Request], progress: Any) -> Any:
         open_at_once.append(len(requests))
-        return real(self, requests, progress)
+        return real(readers, requests, progress)
 
-    monkeypatch.setattr(Readers, "read", read_group)
+    monkeypatch.setattr(taking, "store_files", store_group)
     record = ingest(inbox.workspace)
     assert max(open_at_once) == 40
     assert sum(open_at_once) == 112
@@ -1118,11 +1145,13 @@ def test_c23_a_thousand_files_are_taken_in_bounded_groups(inbox: Inbox, monkeypa
 
 
 ODD_NAMES = ("=cmd|'calc'!A1.csv", "x" * 251 + ".csv", "März 🦊 it's.csv", "-rf.csv", "%s{0}.csv", "a,b;c.csv", "~.csv")
-UNSHOWABLE = {
-    b"new\nline.csv": "new\\nline.csv",
-    b"latin\xe9.csv": "latin\\udce9.csv",
-    b"\x1b[31mred.csv": "\\x1b[31mred.csv",
-    "txt.\u202evsc.csv".encode(): "txt.\\u202evsc.csv",
+ESCAPED_NAMES = {
+    b"new\nline.csv": r"new\nline.csv",
+    b"new\\nline.csv": r"new\\nline.csv",
+    b"latin\xe9.csv": r"latin\xe9.csv",
+    b"\x1b[31mred.csv": r"\x1b[31mred.csv",
+    "txt.\u202evsc.csv".encode(): r"txt.\xe2\x80\xaevsc.csv",
+    b"bad\xff\n=cmd.csv": r"bad\xff\n=cmd.csv",
 }
 
 
@@ -1136,10 +1165,27 @@ def test_c23_odd_names_are_kept_as_they_are(inbox: Inbox) -> None:
     assert set(names) == {"good.csv", *ODD_NAMES}
 
 
-def test_c23_names_that_cannot_be_shown_are_left_alone_and_told_escaped(inbox: Inbox) -> None:
-    for name in UNSHOWABLE:
-        Path(os.fsdecode(os.fsencode(inbox.folder) + b"/" + name)).write_bytes(table("acme,1,2,3,0"))
-    outcome = inbox.ingest()
-    assert (outcome.status, outcome.rows) == (0, [])
-    why = "its name is not UTF-8 or holds control characters: rename it"
-    assert set(outcome.notices) == {f"{shown}: left alone, {why}" for shown in UNSHOWABLE.values()}
+def test_c23_names_that_cannot_be_shown_are_taken_and_recorded_escaped_without_loss(inbox: Inbox) -> None:
+    for name in ESCAPED_NAMES:
+        data = table(f"{name.hex()},1,2,3,0", "bad,x,2,3,0", header=f"{HEADER},note")
+        Path(os.fsdecode(os.fsencode(inbox.folder) + b"/" + name)).write_bytes(data.replace(b",0\n", b",0,\n"))
+    record = ingest(inbox.workspace)
+    assert {file.name for file in record.files} == {"good.csv", *ESCAPED_NAMES.values()}
+    assert (record.accepted, record.quarantined) == (1 + len(ESCAPED_NAMES), len(ESCAPED_NAMES))
+    assert {row.file for row in record.rejected} == set(ESCAPED_NAMES.values())
+    assert all(notice.isprintable() for notice in record.notices)
+    names = ast.literal_eval((inbox.workspace.output_folder / "ingestedfiles.txt").read_text())
+    assert set(names) == {"good.csv", *ESCAPED_NAMES.values()}
+    assert from_json(IngestRecord, json.loads(json.dumps(to_json(record)))) == record
+    assert (ingest(inbox.workspace).files, status(inbox.workspace).waiting_files) == ((), ())
+    for name, shown in ESCAPED_NAMES.items():
+        back = subprocess.run(["bash", "-c", f"printf %s $'{shown}'"], capture_output=True, check=True)
+        assert back.stdout == name
+
+
+def test_c23_a_file_that_changes_under_such_a_name_supersedes_itself(inbox: Inbox) -> None:
+    path = Path(os.fsdecode(os.fsencode(inbox.folder) + b"/bad\xff\n=cmd.csv"))
+    for client in ("before", "after"):
+        path.write_bytes(table(f"{client},1,2,3,0"))
+        ingest(inbox.workspace)
+    assert rows_of(inbox.workspace) == [GOOD, "after,1,2,3,0"]

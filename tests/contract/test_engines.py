@@ -75,6 +75,7 @@ def judged(deliveries: Deliveries, rule: Rule, schema: Schema = SCHEMA) -> list[
     """Every row in order of arrival, judged as the docstring of View says."""
     width = len(schema.columns) if rule == "keep" else 2 if schema.time else 1
     counting: dict[Row, Judged] = {}
+    told: dict[Row, set[Row]] = {}
     all_of_them = []
     for delivery, rows in sorted(deliveries.items()):
         for line, row in zip(lines(len(rows)), rows, strict=True):
@@ -82,14 +83,16 @@ def judged(deliveries: Deliveries, rule: Rule, schema: Schema = SCHEMA) -> list[
             all_of_them.append(new)
             old = counting.setdefault(row[:width], new)
             if old is new:
+                told[row[:width]] = {row}
                 continue
-            if old.row == row:
+            if row in ({old.row} if rule == "latest" else told[row[:width]]):
                 new.state = "duplicate"
             elif rule == "latest":
                 old.state, old.replaced_by = "replaced", delivery
                 counting[row[:width]] = new
             else:
                 new.state, new.first = "conflicting", (old.delivery, old.line)
+                told[row[:width]].add(row)
     return all_of_them
 
 
@@ -178,6 +181,7 @@ def answers(engine: Engine, view: View, since: int = 0) -> list[Any]:
         text if since else text.partition(b"\n")[2],
         rows_of(engine.contradictions(view, since)),
         rows_of(engine.newest(view)),
+        rows_of(engine.overtaken(view, 1, LATER)),
         rows_of(engine.distinct(view, LATER, replace(view, without=view.without | LATER))),
         [(one.delivery, one.line, one.state, one.replaced_by, *one.values.values()) for each in found for one in each],
         [(each.rows, each.missing, each.mean, each.distinct) for each in engine.summarise(view)],
@@ -313,6 +317,21 @@ def test_distinct_rows_are_those_of_some_deliveries_that_another_view_does_not_h
 
 
 @SAME_ENGINE
+@given(deliveries=DELIVERIES, rule=RULE, number=st.integers(1, 4), later=st.frozensets(st.integers(1, 4)))
+@example(deliveries=EXAMPLE, rule="latest", number=1, later=frozenset({2, 3}))
+def test_a_row_is_overtaken_by_the_last_of_some_deliveries_that_has_its_key(
+    engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule, number: int, later: frozenset[int]
+) -> None:
+    width = len(SCHEMA.columns) if rule == "keep" else 2
+    last = {row[:width]: each for each in sorted(later) for row in deliveries.get(each, ())}
+    own = deliveries.get(number, ())
+    expected = [
+        (line, last[row[:width]]) for line, row in zip(lines(len(own)), own, strict=True) if row[:width] in last
+    ]
+    assert rows_of(engine.overtaken(view_in(tmp_path, deliveries, rule), number, later)) == expected
+
+
+@SAME_ENGINE
 @given(deliveries=DELIVERIES, rule=RULE)
 def test_the_newest_row_of_a_client_is_the_latest_dated_then_the_last_arrived(
     engine: Engine, tmp_path: Path, deliveries: Deliveries, rule: Rule
@@ -320,10 +339,21 @@ def test_the_newest_row_of_a_client_is_the_latest_dated_then_the_last_arrived(
     newest: dict[str, Row] = {}
     for each in judged(deliveries, rule):
         rank = each.row[1] or datetime.date.min
-        if each.state != "conflicting" and rank >= (newest.get(each.row[0], each.row)[1] or datetime.date.min):
+        counts = each.state == "current" or rule != "quarantine"  # where a duplicate may be one of a contradiction
+        if counts and rank >= (newest.get(each.row[0], each.row)[1] or datetime.date.min):
             newest[each.row[0]] = each.row
     found = rows_of(engine.newest(view_in(tmp_path, deliveries, rule)))
     assert found == [newest[client] for client in sorted(newest, key=str.encode)]
+
+
+def test_a_contradiction_that_is_delivered_again_is_a_duplicate(engine: Engine, tmp_path: Path) -> None:
+    first, second = ("a", DAY, 1, None, None, 0), ("a", DAY, 2, None, "x", 1)
+    deliveries: Deliveries = {1: [first, second], 2: [second, first], 3: [second]}
+    for since in (0, 2):
+        view = view_in(tmp_path, deliveries, "quarantine")
+        found = [(each.delivery, each.duplicate, each.conflicting) for each in engine.arrivals(view, since)]
+        assert found == [(1, 0, 1), (2, 2, 0), (3, 1, 0)][bool(since) :]
+        assert len(rows_of(engine.contradictions(view, since))) == (0 if since else 1)
 
 
 def test_a_row_that_contradicts_an_earlier_one_is_not_the_newest(engine: Engine, tmp_path: Path) -> None:
@@ -696,6 +726,7 @@ def ask(engine: Engine, view: View, folder: Path) -> dict[str, Callable[[], obje
         "contradictions": lambda: rows_of(engine.contradictions(view)),
         "write_csv": lambda: engine.write_csv(view, folder / "asked.csv"),
         "distinct": lambda: rows_of(engine.distinct(view, frozenset({1}), replace(view, parts=()))),
+        "overtaken": lambda: rows_of(engine.overtaken(view, 1, LATER)),
         "newest": lambda: rows_of(engine.newest(view)),
         "summarise": lambda: engine.summarise(view),
         "rewrite": lambda: engine.rewrite(view, folder / "asked.parquet"),

@@ -111,6 +111,30 @@ def test_rows_are_let_go_with_a_reason(holdfast: Shell) -> None:
     assert holdfast("quarantine waive 1:7")[0] == 64, "a reason is asked for"
 
 
+def test_a_list_is_short_and_can_be_had_in_full(holdfast: Shell) -> None:
+    holdfast("quarantine waive 1 --reason", "of no use")
+    assert "nothing waits in 1 delivery: holdfast quarantine list --all\n" in holdfast("quarantine list")[1]
+    assert "a.csv" in holdfast("quarantine list --all")[1]
+
+
+def test_as_many_rows_are_shown_as_are_asked_for(holdfast: Shell) -> None:
+    assert "and 2 more rows: --limit 3 shows all" in holdfast("quarantine show 1 --limit 1")[1]
+    assert len(holdfast.record("quarantine show 1 --limit 2")["rows"]) == 2
+
+
+def test_texts_of_settled_rows_are_let_go_in_time(holdfast: Shell) -> None:
+    holdfast("quarantine waive 1:5 --reason", "a test client")
+    assert "no text was let go" in holdfast("quarantine forget --days 30")[1]
+    assert holdfast("quarantine forget --days 0") == (0, "let go of the texts of 1 row\n")
+    assert "dora" not in holdfast("quarantine show 1")[1]
+
+
+def test_everything_that_was_delivered_is_listed(holdfast: Shell) -> None:
+    status, printed = holdfast("dataset deliveries --all")
+    assert (status, "1 delivery; the dataset is made of 1 delivery" in printed, "1 a.csv" in printed) == (0, True, True)
+    assert holdfast.record("dataset deliveries")["current"] == [1]
+
+
 def test_a_replay_that_takes_nothing_in_is_no_failure_and_says_so(holdfast: Shell) -> None:
     status, printed = holdfast("quarantine replay")
     assert (status, "no repaired row waits to be taken in" in printed) == (0, True)
@@ -139,6 +163,9 @@ def test_a_replay_that_takes_nothing_in_is_no_failure_and_says_so(holdfast: Shel
         ("dataset export {root}/sourcedata/x.csv", "where the workspace keeps its own files"),
         ("erase acme", "--reason"),
         ("erase acme --reason acme", "the reason names the client"),
+        ("erase acme --undo", "--reason"),
+        ("erase acme --undo --reason x", "this client is not erased"),
+        ("erase acme --undo --dry-run --reason x", "--undo goes with --reason alone"),
         ("erase", "CLIENT"),
     ],
 )
@@ -152,7 +179,7 @@ def test_what_cannot_be_meant_is_answered_with_64_and_what_is_known(
 
 def test_a_corrected_file_of_another_form_is_a_refused_file(holdfast: Shell, held: Workspace) -> None:
     status, printed = holdfast(f"quarantine repair 1 --from {held.input_folder / 'a.csv'}")
-    assert (status, "the first line has to be _line,corporation" in printed) == (74, True)
+    assert (status, "the first line has to be _line,_rule,corporation" in printed) == (74, True)
 
 
 # ---- the dataset
@@ -201,12 +228,42 @@ def test_a_client_is_traced_erased_and_not_brought_back(holdfast: Shell, held: W
     assert holdfast("lineage client acme")[0] == 64
 
 
-def test_erasing_somebody_who_is_not_there_says_that_there_was_no_row(holdfast: Shell, held: Workspace) -> None:
-    status, printed = holdfast("erase nobody --reason", "case 18")
+def test_an_id_with_a_slip_of_the_pen_is_refused_with_the_id_that_may_be_meant(
+    holdfast: Shell, held: Workspace
+) -> None:
+    status, printed = holdfast("erase acne --reason", "case 18")
+    assert (status, "'acne' occurs nowhere" in printed, "did you mean 'acme'?" in printed) == (64, True, True)
+    assert rows_of(held) == GOOD
+    assert not held.erasure_key_file.exists()
+
+
+def test_somebody_who_is_not_there_yet_can_be_kept_out(holdfast: Shell, held: Workspace, deliver: Deliver) -> None:
+    status, printed = holdfast("erase nobody --in-advance --reason", "case 18")
     assert status == 0
     assert "the dataset had no row of the client" in printed
     assert "no model has learned from the client" in printed
+    deliver(held.input_folder, "b.csv", ["nobody,7,70,8,1"])
+    assert holdfast.record("ingest")["erased"] == 1
     assert rows_of(held) == GOOD
+
+
+def test_a_dry_run_says_what_would_be_erased_and_changes_nothing(holdfast: Shell, held: Workspace) -> None:
+    status, printed = holdfast("erase acme --dry-run")
+    assert status == 0
+    assert "dry run: nothing was changed" in printed
+    assert "would be removed from" in printed
+    assert rows_of(held) == GOOD
+
+
+def test_an_erasure_is_undone_and_the_client_is_taken_again(holdfast: Shell, held: Workspace, deliver: Deliver) -> None:
+    holdfast("erase acme --reason", "case 17")
+    status, printed = holdfast("erase acme --undo --reason", "a mistake: case 17b")
+    assert status == 0
+    assert "rows that were erased did not come back by this" in printed
+    assert rows_of(held) == GOOD[1:]
+    deliver(held.input_folder, "b.csv", GOOD[:1])
+    assert holdfast.record("ingest")["accepted"] == 1
+    assert sorted(rows_of(held)) == sorted(GOOD)
 
 
 def test_an_erasure_that_leaves_a_trace_ends_with_3_and_names_the_file(holdfast: Shell, held: Workspace) -> None:

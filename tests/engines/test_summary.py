@@ -261,9 +261,28 @@ def test_at_most_ten_values_are_listed() -> None:
     assert (len(found.top), found.distinct) == (10, 12)
 
 
-def test_a_text_that_stands_in_one_row_alone_is_not_listed() -> None:
-    found = summary(["call Ann", "n/a", "n/a", "Bob's"], "text")
-    assert (pairs(found.top), found.distinct) == ([("n/a", 2)], 3)
+def test_a_text_is_listed_when_ten_clients_have_it_and_not_because_one_has_it_in_many_rows() -> None:
+    clients = [
+        *("ann" for _ in range(30)),
+        *(f"c{number}" for number in range(10)),
+        *(f"c{number}" for number in range(9)),
+    ]
+    texts = ["call Ann"] * 30 + ["n/a"] * 10 + ["moved"] * 9
+    CONNECTION.register("rows", pa.table({"client": clients, "x": texts, "churn": [0] * 49}))
+    note = summarise_relation(CONNECTION, "rows", schema_of(Column(name="x", role="ignored", type="text")))[1]
+    assert (pairs(note.top), note.distinct) == ([("n/a", 10)], 3)
+
+
+def test_rows_of_a_client_count_in_what_is_listed() -> None:
+    clients = [f"c{number % 10}" for number in range(25)]
+    CONNECTION.register("rows", pa.table({"client": clients, "x": ["n/a"] * 25, "churn": [0] * 25}))
+    note = summarise_relation(CONNECTION, "rows", schema_of(Column(name="x", role="ignored", type="text")))[1]
+    assert pairs(note.top) == [("n/a", 25)]
+
+
+def test_where_no_column_names_clients_a_text_is_listed_when_ten_rows_have_it() -> None:
+    found = summary(["call Ann"] * 9 + ["n/a"] * 10, "text")
+    assert (pairs(found.top), found.distinct) == ([("n/a", 10)], 2)
 
 
 def test_clients_are_counted_and_never_listed() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.intake import readers
-from holdfast.intake.readers import Child
+from holdfast.sources import readers
+from holdfast.sources.readers import Child
 from holdfast.workspace import Workspace
 
 

@@ -1,8 +1,9 @@
-"""The reading process from inside: one answer to each request, whatever happens, until the other side hangs up."""
+"""The reading process from inside: one last word to each question, whatever happens, until the other side hangs up."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -19,6 +20,7 @@ from holdfast.errors import FileRefused
 from holdfast.intake import child
 from holdfast.limits import Limits
 from holdfast.schema import BRIEF_SCHEMA, schema_to_json
+from holdfast.sources.readers import LAST_WORDS
 
 TABLE = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\nacme,1,2,3,0\n"
 
@@ -29,16 +31,18 @@ class Line:
     def __init__(self, folder: Path) -> None:
         self.ours, theirs = socket.socketpair()
         self.folder = folder
+        self.told: list[dict[str, Any]] = []
         self.thread = threading.Thread(target=child.serve, args=(theirs,))
         self.thread.start()
         self._theirs = theirs
         self._answers = self.ours.makefile("rb")
 
     def send(self, text: str = TABLE, **changed: Any) -> bytes:
-        """A request to read a file with this text."""
+        """A question about a file with this text."""
         path = self.folder / "a.csv"
         path.write_text(text)
         message = {
+            "wanted": "part",
             "name": "a.csv",
             "schema": schema_to_json(BRIEF_SCHEMA),
             "limits": asdict(Limits()),
@@ -47,6 +51,7 @@ class Line:
             "quarantine": str(self.folder / "quarantine.parquet"),
             "renamed": {},
             "sheet": None,
+            "target_required": True,
             "key": "",
             "tombstones": [],
         }
@@ -56,15 +61,18 @@ class Line:
         return line[10:]
 
     def ask(self, text: str = TABLE, **changed: Any) -> dict[str, Any]:
-        """The answer to such a request."""
+        """The last word on such a question."""
         self.ours.sendall(self.send(text, **changed))
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """The next answer that is no report of progress."""
-        while "rows" in (answer := json.loads(self._answers.readline())):
-            pass
-        return dict(answer)
+        """The next last word, `done` for one that all went well."""
+        answer: dict[str, Any] = {}
+        while not answer.keys() & LAST_WORDS:
+            answer = json.loads(self._answers.readline())
+            self.told.append(answer)
+            self._answers.read(answer.get("bytes", 0))
+        return answer
 
     def hang_up(self) -> None:
         """End the conversation."""
@@ -76,7 +84,7 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    monkeypatch.setattr(child, "_limit", lambda _: None)  # this process goes on
+    monkeypatch.setattr(child, "_limit", lambda _, *, writes: None)  # this process goes on
     line = Line(tmp_path)
     yield line
     line.hang_up()
@@ -89,22 +97,35 @@ def failing(error: BaseException) -> Callable[..., None]:
     return fail
 
 
-def test_each_request_gets_one_answer(line: Line) -> None:
+def test_each_question_gets_one_last_word(line: Line) -> None:
     for _ in range(3):
-        assert line.ask()["stored"]["valid"] == 1
+        assert line.ask()["done"]["valid"] == 1
 
 
-def test_a_request_may_arrive_in_pieces(line: Line) -> None:
+def test_whoever_asks_for_rows_gets_them_before_the_last_word_and_nothing_is_written(line: Line) -> None:
+    done = line.ask(TABLE + "beta,x,2,3,0\n", wanted="rows")["done"]
+    opened, batch, _ = line.told
+    assert (opened["header"], opened["notices"]) == (list(BRIEF_SCHEMA.names), [])
+    assert (batch["rows"], [row["line"] for row in batch["rejected"]], batch["unlabelled"]) == (2, [3], [])
+    assert done["digest"] == hashlib.sha256((line.folder / "a.csv").read_bytes()).hexdigest()
+    assert [path.name for path in line.folder.iterdir()] == ["a.csv"]
+
+
+def test_a_question_for_something_else_is_a_bug(line: Line) -> None:
+    assert "KeyError: 'secrets'" in line.ask(wanted="secrets")["bug"]
+
+
+def test_a_question_may_arrive_in_pieces(line: Line) -> None:
     rest = line.send()
     for start in range(0, len(rest), 100):
         line.ours.sendall(rest[start : start + 100])
-    assert line.answer()["stored"]["valid"] == 1
+    assert line.answer()["done"]["valid"] == 1
 
 
 def test_a_refusal_is_answered_as_the_error_that_it_is(line: Line) -> None:
     error = line.ask("nothing\n")["error"]
     assert (error["code"], error["file"], error["row"]) == ("file-refused", "a.csv", 1)
-    assert line.ask()["stored"]["valid"] == 1
+    assert line.ask()["done"]["valid"] == 1
 
 
 @pytest.mark.parametrize("error", [MemoryError(), pa.ArrowMemoryError("malloc of size 64 failed")])
@@ -131,10 +152,10 @@ def test_a_bug_is_answered_with_where_it_is(line: Line, monkeypatch: pytest.Monk
     assert "ZeroDivisionError: a bug" in answer["bug"]
 
 
-def test_a_parent_that_hangs_up_in_the_middle_of_a_request_ends_the_conversation(
+def test_a_parent_that_hangs_up_in_the_middle_of_a_question_ends_the_conversation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "_limit", lambda _: None)
+    monkeypatch.setattr(child, "_limit", lambda _, *, writes: None)
     line = Line(tmp_path)
     line.send()
     line.hang_up()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
+import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,16 +20,17 @@ import pytest
 from holdfast.dataset import quarantine_of, table_of
 from holdfast.engines.duckdb import DuckDBEngine
 from holdfast.intake import taking, upkeep
-from holdfast.records import QuarantineAct, SourceFile, to_json
+from holdfast.records import IngestRecord, QuarantineAct, SourceFile, to_json
 from holdfast.schema import schema_from_json
 from holdfast.session import begin, reading
+from holdfast.sourcelist import DatabaseSource
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import replay
 from holdfast.store import files as store_files
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.ledger import Ledger
 from holdfast.store.quarantine import contradictions_beside, held_rows
-from holdfast.workspace import Workspace
+from holdfast.workspace import Conflicts, Workspace
 
 Deliver = Callable[..., Path]
 OLD = ("a,1,2,3,0", "b,1,2,3,0", "c,1,2,3,1")
@@ -395,3 +399,80 @@ def test_contradictions_left_by_a_crash_are_not_another_deliverys(empty: Workspa
     assert (file.number, file.quarantined) == (2, 0)
     assert list(held_rows(quarantine_of(workspace, file))) == []
     assert not contradictions_beside(quarantine_of(workspace, file)).exists()
+
+
+def test_a_contradiction_that_is_read_again_from_a_table_is_quarantined_once(empty: Workspace) -> None:
+    database = empty.root / "crm.sqlite"
+    rows = [("acme", 1, "2026-01-01"), ("acme", 2, "2026-01-02"), ("beta", 3, "2026-01-03")]
+    with contextlib.closing(sqlite3.connect(database)) as crm, crm:
+        crm.execute("CREATE TABLE clients (corporation, lastmonth_activity, changed)")
+        crm.executemany("INSERT INTO clients VALUES (?, ?, ?)", rows)
+    query = "SELECT *, 0 AS lastyear_activity, 1 AS number_of_employees, 0 AS exited FROM clients"
+    crm_source = DatabaseSource(
+        name="crm", database=f"sqlite:///{database}", query=query, watermark="changed", overlap=10**7
+    )
+    workspace = replace(empty, conflicts="quarantine", sources=(crm_source,))
+    assert [file.quarantined for file in ingest(workspace).files] == [1]
+    for number in range(2):
+        with contextlib.closing(sqlite3.connect(database)) as crm, crm:
+            crm.execute("INSERT INTO clients VALUES (?, 4, ?)", (f"c{number}", f"2026-02-0{number + 1}"))
+        (file,) = ingest(workspace).files
+        assert (file.rows, file.accepted, file.duplicate, file.quarantined) == (4 + number, 1, 3 + number, 0)
+
+
+# ---- another rule
+
+
+RULE_NOTICE = (
+    "rows that contradict each other: the rule was '{}' and is '{}' now, so the dataset has {} rows instead of {}; "
+    "'conflicts' in config.json sets it"
+)
+
+
+def notices_of_rules(record: IngestRecord) -> list[str]:
+    return [notice for notice in record.notices if "the rule was" in notice]
+
+
+def test_another_rule_for_the_same_deliveries_is_told_with_the_rows_before_and_now(
+    empty: Workspace, deliver: Deliver
+) -> None:
+    deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "b,1,2,3,0", "a,9,2,3,1"])
+    assert notices_of_rules(ingest(empty)) == []
+    latest = replace(empty, conflicts="latest")
+    for workspace, told in ((latest, ("keep", "latest", 2, 3)), (empty, ("latest", "keep", 3, 2))):
+        assert notices_of_rules(ingest(workspace)) == [RULE_NOTICE.format(*told)]
+        assert notices_of_rules(ingest(workspace)) == []
+
+
+def test_a_new_database_source_does_not_change_the_rule_silently(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "a,9,2,3,1"])
+    ingest(empty)
+    with contextlib.closing(sqlite3.connect(empty.root / "crm.sqlite")) as crm, crm:
+        crm.execute("CREATE TABLE clients (corporation, lastmonth_activity, lastyear_activity)")
+        crm.execute("ALTER TABLE clients ADD number_of_employees")
+        crm.execute("ALTER TABLE clients ADD exited")
+        crm.execute("INSERT INTO clients VALUES ('c', 1, 2, 3, 0)")
+    config = empty.root / "config.json"
+    source = {"name": "crm", "database": "sqlite:///crm.sqlite", "table": "clients"}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"sources": [source]}))
+    record = ingest(Workspace.open(empty.root))
+    assert notices_of_rules(record) == [RULE_NOTICE.format("keep", "latest", 1, 2)]
+    assert record.dataset.rows == 2
+
+
+def test_rows_that_a_new_rule_refuses_are_in_quarantine_as_long_as_it_holds(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "a,9,2,3,1"])
+    ingest(empty)
+    (file,) = history_of(empty)
+    rules: list[tuple[Conflicts, list[str]]] = [("quarantine", ["a,9,2,3,1"]), ("latest", [])]
+    for rule, held in rules:
+        ingest(replace(empty, conflicts=rule))
+        assert [row.row.text for row in held_rows(quarantine_of(empty, file))] == held
+
+
+def test_a_replay_tells_of_another_rule_too(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "a,9,2,3,1"])
+    ingest(empty)
+    latest = replace(empty, conflicts="latest")
+    assert notices_of_rules(replay(latest)) == [RULE_NOTICE.format("keep", "latest", 1, 2)]
+    assert notices_of_rules(ingest(latest)) == []

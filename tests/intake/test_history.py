@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from holdfast.intake.finding import Found, Lying
 from holdfast.intake.history import History
 from holdfast.limits import Limits
@@ -130,12 +132,50 @@ def test_a_file_whose_bytes_still_lie_somewhere_keeps_its_place() -> None:
     assert history(*HISTORY).superseded_by(changed, lying(changed, lies("moved.csv", "A", "branches"))) == ()
 
 
-def test_a_file_has_the_name_that_it_was_last_recorded_under() -> None:
-    past = history(*HISTORY)
-    past.add(file(4, "moved.csv", "A", status="duplicate"))
-    changed, moved = lies("a.csv", "A2"), lies("moved.csv", "A3")
-    assert past.superseded_by(changed, lying(changed)) == ()
-    assert past.superseded_by(moved, lying(moved)) == (A,)
+@pytest.mark.parametrize("name", ["a.csv", "copy.csv"])
+def test_a_file_with_two_names_gives_up_its_place_to_a_changed_one_under_either(name: str) -> None:
+    copy = file(4, "copy.csv", "A", status="duplicate")
+    just_copied = history(*HISTORY)
+    just_copied.add(copy)
+    for past in (just_copied, history(*HISTORY, copy)):
+        changed = lies(name, "A2")
+        assert past.superseded_by(changed, lying(changed)) == (A,)
+        other = lies("copy.csv" if name == "a.csv" else "a.csv", "A")
+        assert past.superseded_by(changed, lying(changed, other)) == ()
+
+
+def test_a_name_that_other_bytes_have_had_since_is_no_longer_that_of_a_file() -> None:
+    """So it is in a rotation: the first file has lain under every name in turn."""
+    second, moved = file(4, "a.csv", "A2"), file(3, "a.1.csv", "A", status="duplicate")
+    past = history(A, moved, second)
+    third = lies("a.csv", "A3")
+    assert past.superseded_by(third, lying(third, lies("a.1.csv", "A2"))) == ()
+    assert past.superseded_by(third, lying(third)) == (second,)
+
+
+def test_bytes_that_come_back_under_a_name_are_not_known_until_they_were_noted() -> None:
+    swapped = file(4, "b.csv", "A", status="duplicate"), file(5, "a.csv", "B", status="duplicate")
+    past = history(A, B, *swapped)
+    back = lies("a.csv", "A")
+    assert not past.knows(back)
+    past.add(file(6, "a.csv", "A", status="duplicate"))
+    assert past.knows(back)
+    changed = lies("a.csv", "C")
+    assert past.superseded_by(changed, lying(changed, lies("b.csv", "B"))) == (A,)
+
+
+def test_a_copy_does_not_take_the_place_of_its_own_bytes() -> None:
+    past = history(A, file(4, "copy.csv", "A", status="duplicate"))
+    past.add(file(5, "a.csv", "A"), (A,))
+    copy = lies("copy.csv", "A")
+    assert past.superseded_by(copy, lying(copy, lies("a.csv", "A"))) == ()
+
+
+def test_a_refused_file_does_not_take_a_name_from_the_one_before_it() -> None:
+    past = history(A, file(4, "a.csv", "X", status="refused"))
+    changed = lies("a.csv", "A2")
+    assert past.knows(lies("a.csv", "A"))
+    assert past.superseded_by(changed, lying(changed)) == (A,)
 
 
 def test_what_was_refused_had_no_place_to_take() -> None:

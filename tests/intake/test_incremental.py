@@ -2,8 +2,8 @@
 
 The order in which deliveries arrive matters in three places, and a model of thirty lines says how:
 
-- A file that changed under its name arrives anew, after all others, and its former rows leave; unless its former
-  bytes still lie in the folder under another name, or were last seen under another one.
+- A file that changed under one of its names arrives anew, after all others, and its former rows leave; unless its
+  former bytes still lie in the folder under another name, or it is another file of the folder that moved there.
 - A file that was removed stays in the dataset.
 - Under `latest` the last row of a client (at a time) counts, under `quarantine` the first.
 
@@ -73,22 +73,19 @@ CONTENTS = st.one_of(
 class Model:
     """What ingestion should make of a folder."""
 
-    names: dict[str, str] = field(default_factory=dict)  # of each delivery, the last it was recorded under
+    held: dict[str, str] = field(default_factory=dict)  # the last content under each name
     current: list[str] = field(default_factory=list)  # contents, in order of arrival
-    seen: set[tuple[str, str]] = field(default_factory=set)
 
     def ingest(self, folder: dict[str, str]) -> None:
         for name, content in sorted(folder.items()):
-            known = (name, content) in self.seen and (content == REFUSED or content in self.current)
-            self.seen.add((name, content))
-            if known or content == REFUSED:
+            if content == REFUSED:
                 continue
-            for old in self.current.copy():
-                if self.names[old] == name and old not in folder.values():
-                    self.current.remove(old)
+            old, self.held[name] = self.held.get(name), content
+            moved = content in self.current and list(folder.values()).count(content) == 1
+            if old in self.current and old not in folder.values() and not moved:
+                self.current.remove(old)
             if content not in self.current:
                 self.current.append(content)
-            self.names[content] = name
 
     def rows(self, rule: Conflicts, *, dated: bool) -> list[Row]:
         """The rows of the dataset, in order."""

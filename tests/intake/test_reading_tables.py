@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from sqlalchemy.pool import NullPool
 
 from holdfast.intake import reading_tables
+from holdfast.limits import Limits
 from holdfast.records import IngestRecord, SourceFile
 from holdfast.session import exit_status_of, reading
 from holdfast.sources.database import DatabaseRead, ReadingInterrupted
@@ -213,9 +216,9 @@ def test_a_table_in_which_nothing_changed_is_soon_read_without_a_record(growing:
     assert rows_of(growing) == before
 
 
-def test_the_longest_field_that_the_configuration_allows_holds_for_tables_too(growing: Workspace, table: Table) -> None:
+def test_the_longest_field_that_the_limits_allow_holds_for_tables_too(growing: Workspace, table: Table) -> None:
     table.insert(row_of("short", 1, 1), row_of("much longer", 2, 2))
-    record = ingest(configured(growing, limits={"field_characters": 8}))
+    record = ingest(replace(growing, limits=Limits(field_characters=8)))
     assert [(row.column, row.rule) for row in record.rejected] == [("corporation", "longer than 8 characters")]
     assert is_conserved(only(record))
 
@@ -286,7 +289,7 @@ def test_an_erased_client_is_left_out_of_the_next_reading_and_counted(growing: W
     table.insert(row_of("a", 1, 1), row_of("b", 1, 2))
     ingest(growing)
     receipt = erase(growing, "a", "case 1")
-    assert receipt.elsewhere == ("the database of source 'crm'",)
+    assert [each.place for each in receipt.elsewhere] == ["the database of source 'crm'"]
     table.run("UPDATE clients SET lastmonth_activity = 9, changed = 3")
     file = only(ingest(growing))
     assert (file.rows, file.accepted, file.erased) == (2, 1, 1)
@@ -303,6 +306,46 @@ def test_a_table_without_a_watermark_is_replaced_as_a_whole(whole: Workspace, ta
     second = only(ingest(whole))
     assert (second.rows, second.accepted, second.supersedes) == (1, 1, first.digest)
     assert rows_of(whole) == [line_of("b", 2)]
+
+
+def test_a_table_that_suddenly_has_no_row_is_refused_each_time_and_its_rows_stay(
+    whole: Workspace, table: Table
+) -> None:
+    table.insert(row_of("a", 1, 0), row_of("b", 1, 0))
+    first = only(ingest(whole))
+    table.run("DELETE FROM clients")
+    for _ in range(2):
+        record = ingest(whole)
+        assert (only(record).status, exit_status_of(record)) == ("refused", 3)
+        assert only(record).error == {
+            "code": "file-refused",
+            "message": f"it has no rows any more; the 2 that were read on {first.received} are kept",
+            "file": "crm",
+            "row": None,
+            "column": None,
+            "value_excerpt": None,
+            "run_id": (only(record).error or {})["run_id"],
+            "hint": 'if it is meant to be empty, write "may_be_empty": true into this source',
+        }
+        assert rows_of(whole) == [line_of("a", 1), line_of("b", 1)]
+    table.insert(row_of("c", 1, 0))
+    assert (only(ingest(whole)).status, rows_of(whole)) == ("accepted", [line_of("c", 1)])
+
+
+def test_a_table_that_may_be_empty_takes_its_rows_with_it(company: Workspace, table: Table) -> None:
+    workspace = fed_by(company, "sqlite:///crm.sqlite", files=True, may_be_empty=True)
+    table.insert(row_of("a", 1, 0))
+    before = ingest(workspace).dataset.rows
+    table.run("DELETE FROM clients")
+    record = ingest(workspace)
+    assert (only(record).status, only(record).notices[-1]) == ("accepted", "crm: a header and no rows")
+    assert record.dataset.rows == before - 1
+
+
+def test_a_table_that_never_had_a_row_is_an_empty_delivery(company: Workspace, table: Table) -> None:
+    record = ingest(fed_by(company, "sqlite:///crm.sqlite", files=True))
+    empty = next(file for file in record.files if file.folder == "crm")
+    assert (empty.status, empty.rows) == ("accepted", 0)
 
 
 def test_an_unchanged_table_leaves_no_record_whatever_the_order_of_its_rows(whole: Workspace, table: Table) -> None:
@@ -373,6 +416,58 @@ def test_a_database_that_is_away_for_a_while_keeps_its_rows_and_goes_on(growing:
     (growing.root / "hidden").rename(file)
     table.insert(row_of("b", 1, 2))
     assert only(ingest(growing)).accepted == 1
+
+
+def lose_the_dataset(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.output_folder)
+    workspace.output_folder.mkdir()
+
+
+@pytest.mark.parametrize("watermark", [None, "changed"])
+def test_rows_of_a_table_that_were_lost_are_missing_until_the_database_answers_again(
+    company: Workspace, table: Table, watermark: str | None
+) -> None:
+    workspace = fed_by(company, "sqlite:///crm.sqlite", files=True, watermark=watermark)
+    table.insert(row_of("a", 1, 1))
+    whole = sorted(row for row in [*rows_of_files(workspace), line_of("a", 1)])
+    ingest(workspace)
+    lose_the_dataset(workspace)
+    (workspace.root / "crm.sqlite").rename(workspace.root / "away.sqlite")
+    record = ingest(workspace)
+    assert exit_status_of(record) == 78
+    assert "the rows of 3 deliveries were gone from ingesteddata: 2 of them have been taken in anew" in record.notices
+    assert "missing until they can be read again: crm" in record.notices
+    assert sorted(rows_of(workspace)) == rows_of_files(workspace)
+    (workspace.root / "away.sqlite").rename(workspace.root / "crm.sqlite")
+    assert exit_status_of(ingest(workspace)) == 0
+    assert sorted(rows_of(workspace)) == whole
+
+
+def test_rows_that_were_lost_and_came_again_are_told_so(company: Workspace, table: Table) -> None:
+    workspace = fed_by(company, "sqlite:///crm.sqlite", files=True)
+    table.insert(row_of("a", 1, 1))
+    ingest(workspace)
+    lose_the_dataset(workspace)
+    record = ingest(workspace)
+    told = "the rows of 3 deliveries were gone from ingesteddata: they have been taken in anew"
+    assert [notice for notice in record.notices if "gone" in notice or "missing" in notice] == [told]
+
+
+def test_repaired_rows_that_were_lost_are_in_quarantine_again(whole: Workspace, table: Table) -> None:
+    table.insert(row_of("a", 1, 0), row_of("broken", "x", 0))
+    ingest(whole)
+    repair(whole, "1:2", {"lastmonth_activity": "5"})
+    replay(whole)
+    lose_the_dataset(whole)
+    record = ingest(whole)
+    assert "1 of the rows had been repaired by hand: these are in quarantine again" in record.notices
+    assert (rows_of(whole), list_quarantine(whole).deliveries[-1].open) == ([line_of("a", 1)], 1)
+
+
+def rows_of_files(workspace: Workspace) -> list[str]:
+    """The rows of the files that lie in the input folder."""
+    texts = [path.read_text().splitlines()[1:] for path in workspace.input_folder.iterdir()]
+    return sorted(row for rows in texts for row in rows)
 
 
 def test_a_secret_that_is_not_set_is_named_and_the_files_are_taken(

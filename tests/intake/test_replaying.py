@@ -55,7 +55,7 @@ def session(workspace: Workspace) -> Iterator[Session]:
 
 def replayed(session: Session, rows: Sequence[RowText], origin: int = 0) -> tuple[SourceFile, ...]:
     history, erased = History.of(session), erased_clients(session)
-    return replay_rows(session, history, current_files(session)[origin], rows, erased)
+    return replay_rows(session, history, current_files(session)[origin], rows, erased).files
 
 
 def marked(session: Session, delivery: int = 1) -> dict[int, int | None]:
@@ -136,3 +136,83 @@ def test_a_contradiction_goes_to_the_quarantine_of_the_new_delivery(workspace: W
         assert (file.rows, file.accepted, file.quarantined) == (2, 1, 1)
         beside = quarantine_of(session.workspace, file).with_suffix(".conflicts.parquet")
         assert pq.read_table(beside)["line"].to_pylist() == [3]
+
+
+# ---- rows that others came after
+
+
+def ruled(workspace: Workspace, rule: str) -> Workspace:
+    """The workspace under a rule for conflicts."""
+    path = workspace.root / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"conflicts": rule}))
+    return Workspace.open(workspace.root)
+
+
+def rows_shown(workspace: Workspace) -> list[str]:
+    return (workspace.output_folder / "finaldata.csv").read_text().splitlines()[1:]
+
+
+def test_a_repaired_row_does_not_win_over_one_that_a_later_delivery_brought(
+    workspace: Workspace, deliver: Deliver
+) -> None:
+    workspace = ruled(workspace, "latest")
+    deliver(workspace.input_folder, "second.csv", ["a,2,2,2,1", "z,9,9,9,1"])
+    deliver(workspace.input_folder, "third.csv", ["a,3,3,3,1"])
+    ingest(workspace)
+    with begin(workspace, "replay") as session:
+        history, erased = History.of(session), erased_clients(session)
+        done = replay_rows(session, history, current_files(session)[0], GOOD, erased)
+        (file,), acts = done.files, session.ledger.acts(1)
+    assert (file.rows, file.accepted, done.overtaken) == (2, 2, 1)
+    assert {line: act.act for line, act in acts.items()} == {3: "waived", 4: "replayed", 6: "replayed"}
+    assert acts[3].reason == "delivery 3 (third.csv) has a later row of the same corporation"
+    ingest(workspace)
+    assert [row for row in rows_shown(workspace) if row.startswith("a,")] == ["a,3,3,3,1"]
+
+
+def test_where_every_repaired_row_was_overtaken_none_becomes_a_delivery(workspace: Workspace, deliver: Deliver) -> None:
+    workspace = ruled(workspace, "latest")
+    deliver(workspace.input_folder, "second.csv", ["a,2,2,2,1", "b,3,3,3,1"])
+    ingest(workspace)
+    before = sorted(workspace.output_folder.rglob("*"))
+    with begin(workspace, "replay") as session:
+        done = replay_rows(session, History.of(session), current_files(session)[0], GOOD[:2], erased_clients(session))
+        assert (done.files, done.overtaken) == ((), 2)
+    assert sorted(workspace.output_folder.rglob("*")) == before
+
+
+def test_rows_of_one_delivery_do_not_overtake_each_other_however_late_they_are_repaired(workspace: Workspace) -> None:
+    with begin(ruled(workspace, "latest"), "replay") as session:
+        replayed(session, [RowText(3, "a,1,1,1,0")])
+        (file,) = replayed(session, [RowText(4, "a,2,2,2,0")])
+        assert (file.accepted, file.replaced) == (1, 1)
+
+
+@pytest.mark.parametrize("rule", ["keep", "quarantine"])
+def test_under_other_rules_nothing_overtakes_a_repaired_row(workspace: Workspace, deliver: Deliver, rule: str) -> None:
+    workspace = ruled(workspace, rule)
+    deliver(workspace.input_folder, "second.csv", ["a,2,2,2,1"])
+    ingest(workspace)
+    with begin(workspace, "replay") as session:
+        done = replay_rows(session, History.of(session), current_files(session)[0], GOOD, erased_clients(session))
+        assert ([file.rows for file in done.files], done.overtaken) == ([3], 0)
+
+
+def test_a_dated_row_is_overtaken_by_one_of_its_month_alone(workspace: Workspace) -> None:
+    month = {"client": "corporation", "time": "month", "target": "exited", "features": {"visits": {"type": "integer"}}}
+    path = workspace.root / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema": month}))
+    workspace = Workspace.open(workspace.root)
+    for name, rows in (("1.csv", "a,2026-01-31,x,0\na,2026-02-28,x,0"), ("2.csv", "a,2026-02-28,2,0")):
+        (workspace.input_folder / name).write_text(f"corporation,month,visits,exited\nb,2026-01-31,1,0\n{rows}\n")
+    ingest(workspace)
+    repaired = [RowText(3, "a,2026-01-31,1,0"), RowText(4, "a,2026-02-28,1,0")]
+    with begin(workspace, "replay") as session:
+        origin = next(file for file in current_files(session) if file.name == "1.csv")
+        done = replay_rows(session, History.of(session), origin, repaired, erased_clients(session))
+        reasons = {line: act.reason for line, act in session.ledger.acts(origin.number).items()}
+    assert ([file.rows for file in done.files], done.overtaken) == ([1], 1)
+    assert reasons == {
+        3: None,
+        4: f"delivery {origin.number + 1} (2.csv) has a later row of the same corporation and month",
+    }

@@ -16,12 +16,13 @@ import pytest
 
 from holdfast.errors import CannotWrite, HoldfastError, InputOutputError, NoUsableData
 from holdfast.intake import taking
-from holdfast.intake.readers import Readers, Request
+from holdfast.intake.reading_files import Request, store_files
 from holdfast.intake.storing import Stored
 from holdfast.limits import Limits
 from holdfast.records import IngestRecord, SourceFile
 from holdfast.session import exit_status_of, reading
 from holdfast.sourcelist import FolderSource
+from holdfast.sources.readers import Readers
 from holdfast.steps.ingestion import ingest
 from holdfast.workspace import CONFIG_NAME, Workspace
 
@@ -154,7 +155,7 @@ def test_a_file_changed_into_a_copy_of_another_one_gives_up_its_rows(empty: Work
     deliver(empty.input_folder, "a.csv", [row("new"), row("both")])
     record = ingest(empty)
     assert rows_of(empty) == [row("new"), row("both")]
-    assert (record.dataset.rows, record.dataset.files) == (2, ("b.csv",))
+    assert (record.dataset.rows, record.dataset.deliveries) == (2, 1)
     (file,) = record.files
     assert (file.status, file.duplicate, file.supersedes) == ("duplicate", 2, history_of(empty)[0].digest)
     assert any("a.csv: supersedes the delivery of" in notice for notice in record.notices)
@@ -166,13 +167,13 @@ def test_a_file_changed_into_a_copy_of_another_one_gives_up_its_rows(empty: Work
 
 def answering(monkeypatch: pytest.MonkeyPatch, error: HoldfastError) -> None:
     """The first file of each reading ends in this error, whatever it holds."""
-    read = Readers.read
+    read = store_files
 
-    def answer(self: Readers, requests: Sequence[Request], progress: Any) -> Iterator[Stored | HoldfastError]:
-        for place, outcome in enumerate(read(self, requests, progress)):
+    def answer(readers: Readers, requests: Sequence[Request], progress: Any) -> Iterator[Stored | HoldfastError]:
+        for place, outcome in enumerate(read(readers, requests, progress)):
             yield error if place == 0 else outcome
 
-    monkeypatch.setattr(Readers, "read", answer)
+    monkeypatch.setattr(taking, "store_files", answer)
 
 
 def test_a_file_that_can_suddenly_not_be_read_is_left_for_the_next_time_and_the_others_are_taken(
@@ -233,10 +234,10 @@ def configured(workspace: Workspace, **keys: Any) -> Workspace:
         ({"memory_bytes": 1 << 20}, "reading it took more than 1,048,576 bytes of memory"),
     ],
 )
-def test_limits_of_the_configuration_reach_the_reading_process(
+def test_the_limits_of_the_workspace_reach_the_reading_process(
     empty: Workspace, limits: dict[str, int], message: str
 ) -> None:
-    workspace = configured(empty, limits=limits)
+    workspace = replace(empty, limits=Limits(**limits))
     text = f"{HEADER}\n{row('acme')}\n{row('beta')}\n"
     (empty.input_folder / "a.csv.gz").write_bytes(gzip.compress(text.encode()))
     with pytest.raises(NoUsableData, match=message.split("(", maxsplit=1)[0]):
@@ -258,9 +259,9 @@ def test_a_file_that_broke_a_limit_is_read_again_when_the_limit_is_raised(empty:
     assert told(record) == [(2, "a.csv", "accepted")]
 
 
-def test_a_field_longer_than_the_configuration_allows_costs_its_row(empty: Workspace, deliver: Deliver) -> None:
+def test_a_field_longer_than_the_limits_allow_costs_its_row(empty: Workspace, deliver: Deliver) -> None:
     deliver(empty.input_folder, "a.csv", [row("acme"), row("acme & sons")])
-    record = ingest(configured(empty, limits={"field_characters": 5}))
+    record = ingest(replace(empty, limits=Limits(field_characters=5)))
     assert [(each.line, each.rule) for each in record.rejected] == [(3, "longer than 5 characters")]
 
 

@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from holdfast.records import Dataset, IngestRecord, RejectedRow, SourceFile
-from holdfast.render.deliveries import SHOWN_DELIVERIES, SHOWN_REFUSALS, ingest_lines
+from holdfast.records import Dataset, DeliveryList, IngestRecord, RejectedRow, SourceFile
+from holdfast.render.deliveries import SHOWN_DELIVERIES, SHOWN_REFUSALS, delivery_lines, ingest_lines
+from holdfast.render.terminal import Lines
 
 
 def shown(record: IngestRecord, width: int = 160) -> str:
+    return shown_lines(ingest_lines(record), width)
+
+
+def shown_lines(lines: Lines, width: int = 160) -> str:
     console = Console(width=width, file=io.StringIO())
-    for line in ingest_lines(record):
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=isinstance(line, str))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -31,7 +36,7 @@ def refused(name: str = "x.csv", **error: Any) -> SourceFile:
 
 
 def ingested(*files: SourceFile, **changed: Any) -> IngestRecord:
-    data = Dataset(source="sourcedata", digest="d", version=7, rows=10_000, exited=3_330, unlabelled=0, files=())
+    data = Dataset(source="sourcedata", digest="d", version=7, rows=10_000, exited=3_330, unlabelled=0, deliveries=1)
     counts = dict.fromkeys(["known", "rows", "accepted", "duplicate", "quarantined", "erased"], 0)
     lists: dict[str, Any] = dict.fromkeys(["rejected", "deferred", "unreachable", "notices"], ())
     number = sum(file.status == "refused" for file in files)
@@ -113,6 +118,30 @@ def test_of_many_deliveries_the_first_and_last_are_shown() -> None:
     assert text.startswith("sourcedata: 500 new files")
     assert text.count("day") == SHOWN_DELIVERIES
     assert "day500.csv" in text
+    assert "for the other 488: holdfast dataset deliveries --all\n" in text
+
+
+def everything(*files: SourceFile, current: tuple[int, ...] = (), limit: int | None = None) -> str:
+    record = DeliveryList(source="sourcedata", deliveries=files, current=current)
+    return shown_lines(delivery_lines(record, limit))
+
+
+def test_everything_that_was_delivered_can_be_listed() -> None:
+    text = everything(*(delivery(number, name=f"day{number}.csv") for number in range(1, 501)), current=(500,))
+    assert text.startswith("sourcedata: 500 deliveries; the dataset is made of 1 delivery\n")
+    assert text.count("day") == 500
+
+
+def test_a_delivery_that_left_the_dataset_is_marked() -> None:
+    lines = everything(delivery(1), delivery(2, supersedes="d"), current=(2,)).splitlines()
+    assert [line.rstrip().rpartition("   ")[2] for line in lines[3:5]] == [
+        "left the dataset",
+        "supersedes an older one",
+    ]
+
+
+def test_where_nothing_was_delivered_that_is_said() -> None:
+    assert everything() == "sourcedata: nothing has been delivered yet; holdfast ingest takes files in\n"
 
 
 def test_rows_that_come_back_from_quarantine_are_told_as_such() -> None:
@@ -135,7 +164,7 @@ def test_a_refused_file_is_shown_with_its_line_and_what_to_do() -> None:
 def test_of_very_many_refused_files_the_first_are_explained_and_the_others_counted() -> None:
     text = shown(ingested(*(refused(f"{number}.csv") for number in range(SHOWN_REFUSALS + 100))))
     assert text.count("an open quote") == SHOWN_REFUSALS
-    assert "and 100 more refused files" in text
+    assert "and 100 more refused files: holdfast quarantine list --all\n" in text
 
 
 def rejected(line: int = 17) -> RejectedRow:
@@ -150,7 +179,16 @@ def test_a_quarantined_row_is_shown_with_place_rule_and_text() -> None:
 @pytest.mark.parametrize(("quarantined", "said"), [(30, "and 22 more quarantined rows"), (9, "and 1 more quarantined")])
 def test_quarantined_rows_that_are_not_shown_are_counted(quarantined: int, said: str) -> None:
     rows = tuple(rejected(line) for line in range(quarantined))
-    assert said in shown(ingested(delivery(quarantined=quarantined), quarantined=quarantined, rejected=rows))
+    text = shown(ingested(delivery(quarantined=quarantined), quarantined=quarantined, rejected=rows))
+    assert said in text
+    assert ": holdfast quarantine show 1\n" in text
+
+
+def test_quarantined_rows_of_several_deliveries_are_to_be_found_in_the_list() -> None:
+    files = delivery(1, quarantined=20), delivery(2, quarantined=20)
+    rows = tuple(rejected(line) for line in range(20))
+    text = shown(ingested(*files, quarantined=40, rejected=rows))
+    assert "and 32 more quarantined rows: holdfast quarantine list\n" in text
 
 
 def test_a_file_that_is_waited_for_is_named() -> None:

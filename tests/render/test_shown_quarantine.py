@@ -89,6 +89,28 @@ def test_when_all_is_dealt_with_nothing_comes_next() -> None:
     assert "next:" not in shown(list_lines(listed(held(quarantined=3, waived=1, replayed=2))))
 
 
+def test_a_short_list_leaves_out_what_is_dealt_with_and_says_how_to_see_it() -> None:
+    record = listed(held(1, waived=5, name="settled.csv"), held(2, open=1), held(3, repaired=1), held(4, unlabelled=1))
+    text = shown(list_lines(record, 20))
+    assert "settled.csv" not in text
+    assert "nothing waits in 2 other deliveries: holdfast quarantine list --all\n" in text
+    assert "settled.csv" in shown(list_lines(record))
+
+
+def test_of_very_many_deliveries_the_first_and_last_are_listed_and_the_command_for_the_others() -> None:
+    record = listed(*(held(number, open=1, name=f"{number}.csv") for number in range(1, 101)))
+    text = shown(list_lines(record, 20))
+    assert ("10.csv" in text, "50.csv" in text, "91.csv" in text) == (True, False, True)
+    assert "for the other 80: holdfast quarantine list --all\n" in text
+    assert "50.csv" in shown(list_lines(record))
+
+
+def test_of_very_many_refused_files_the_first_are_explained_and_the_command_for_the_others() -> None:
+    record = listed(refused=tuple(refused_file() for _ in range(30)))
+    assert "and 22 more refused files: holdfast quarantine list --all\n" in shown(list_lines(record, 20))
+    assert shown(list_lines(record)).count("refused: b.csv") == 30
+
+
 # ---- rows
 
 
@@ -107,6 +129,12 @@ def rows(*those: QuarantinedRow, total: int | None = None, header: tuple[str, ..
 
 def line_of(text: str, what: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(what))
+
+
+def test_how_the_rows_stand_is_counted_where_they_do_not_stand_alike() -> None:
+    text = rows(row(16), row(17), row(18, state="waived"), row(19, kept=True))
+    assert text.startswith("delivery 3, march.csv: 4 rows in quarantine: 2 open, 1 waived, 1 unlabelled\n")
+    assert rows(row(16), row(17)).startswith("delivery 3, march.csv: 2 rows in quarantine\n")
 
 
 def test_a_row_is_one_line_with_id_rule_and_text() -> None:
@@ -140,7 +168,7 @@ def test_how_a_row_stands_that_is_not_open_is_said_in_words(changed: dict[str, A
 def test_rows_that_are_not_shown_are_counted_with_how_to_see_them() -> None:
     text = rows(row(17), row(18), total=25)
     assert text.startswith("delivery 3, march.csv: 25 rows in quarantine, the first 2 of them\n")
-    assert "and 23 more rows: --all shows them" in text
+    assert "and 23 more rows: --limit 25 shows all; --out FILE.csv writes all to a file" in text
 
 
 def test_a_single_row_is_shown_field_by_field_with_the_rule_beside_the_cell() -> None:
@@ -205,12 +233,32 @@ def test_the_rows_that_were_dealt_with_are_named() -> None:
 
 def test_of_very_many_rows_the_first_are_named_and_the_others_counted() -> None:
     ids = tuple(f"3:{line}" for line in range(1000))
-    assert "3:11 and 988 more\n" in done(rows=1000, ids=ids)
+    assert "3:11 and 988 more (holdfast quarantine show 3)\n" in done(rows=1000, ids=ids[:100])
 
 
-@pytest.mark.parametrize(("act", "why"), [("repaired", "none of them was changed"), ("waived", "none of them is open")])
+def test_deliveries_that_were_waived_as_a_whole_are_named() -> None:
+    assert done(act="waived", rows=1001, ids=("3", "4:2")).startswith("waived 1,001 rows: all of delivery 3, 4:2\n")
+
+
+def test_of_very_many_ids_of_several_deliveries_the_list_shows_the_others() -> None:
+    ids = tuple(f"{number}" for number in range(100))
+    assert "all of delivery 11 and 88 more (holdfast quarantine list)\n" in done(act="waived", rows=10**6, ids=ids)
+
+
+def test_how_many_texts_were_let_go_is_said() -> None:
+    assert done(act="forgotten", rows=3, ids=()) == "let go of the texts of 3 rows\n"
+
+
+@pytest.mark.parametrize(
+    ("act", "why"),
+    [
+        ("repaired", "no row was repaired: none of them was changed"),
+        ("waived", "no row was waived: none of them is open"),
+        ("forgotten", "no text was let go: nothing was settled that long ago"),
+    ],
+)
 def test_when_no_row_was_dealt_with_the_reason_is_said(act: str, why: str) -> None:
-    assert done(act=act, rows=0, ids=()) == f"no row was {act}: {why}\n"
+    assert done(act=act, rows=0, ids=()) == f"{why}\n"
 
 
 @pytest.mark.parametrize("width", [40, 80, 160])

@@ -10,10 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from holdfast.records import ErasureReceipt, Lineage, SourceFile, TracedAssessment, TracedModel, TracedRow
+from holdfast.records import (
+    ErasurePlan,
+    ErasureReceipt,
+    ErasureUndone,
+    Lineage,
+    Remnant,
+    SourceFile,
+    TracedAssessment,
+    TracedModel,
+    TracedRow,
+)
 from holdfast.render.deliveries import SHOWN_DELIVERIES
 from holdfast.render.terminal import Lines
-from holdfast.render.tracing import SHOWN_ROWS, lineage_lines, receipt_lines, spans
+from holdfast.render.tracing import SHOWN_ROWS, lineage_lines, plan_lines, receipt_lines, spans, undone_lines
 
 
 def shown(lines: Lines, width: int = 160) -> str:
@@ -142,35 +152,47 @@ def test_notices_come_last() -> None:
 # ---- erasure
 
 
+def facts(**changed: Any) -> dict[str, Any]:
+    empty = ("deliveries", "deleted", "models", "changed_versions", "unreadable_versions", "elsewhere", "remaining")
+    usual: dict[str, Any] = dict.fromkeys(empty, ()) | {"in_production": None, "seconds": 1.0}
+    found = {"rows": 3, "cleaned": {"ingesteddata/finaldata.csv": 1}, "searched": ("/srv/acme",), "files_searched": 42}
+    return usual | found | changed
+
+
 def receipt(**changed: Any) -> str:
-    usual: dict[str, Any] = dict.fromkeys(["deleted", "models", "unreadable_versions", "elsewhere", "remaining"], ())
-    facts: dict[str, Any] = {
-        "tombstone": "3f" * 32,
-        "reason": "request of 20 November",
-        "erased": MOMENT,
-        "actor": "anna",
-        "rows": 3,
-        "cleaned": {"ingesteddata/finaldata.csv": 1},
-        "in_production": None,
-        "files_searched": 42,
-        "receipt": "erasures/3f3f3f3f3f3f.json",
-        "seconds": 1.0,
-    }
-    return shown(receipt_lines(ErasureReceipt(**(usual | facts | changed))))
+    about = {"tombstone": "3f" * 32, "reason": "request of 20 November", "erased": MOMENT, "actor": "anna"}
+    return shown(receipt_lines(ErasureReceipt(**facts(**about, receipt="erasures/3f3f3f3f3f3f.json") | changed)))
+
+
+def plan(**changed: Any) -> str:
+    return shown(plan_lines(ErasurePlan(**facts(**changed))))
+
+
+def undone(**changed: Any) -> str:
+    about: dict[str, Any] = {"tombstone": "3f" * 32, "undone": MOMENT, "actor": "anna", "receipt": "erasures/3f-2.json"}
+    usual: dict[str, Any] = {"reason": "case 18", "read_again": (), "deliver_again": (), "seconds": 1.0}
+    return shown(undone_lines(ErasureUndone(**(about | usual | changed))))
+
+
+def left(place: str, reason: str = "not one of Holdfast's files", then: str = "delete it") -> Remnant:
+    return Remnant(place=place, reason=reason, next=then)
 
 
 def test_a_complete_erasure_begins_with_the_search_that_proves_it() -> None:
     assert receipt().startswith("erased: 42 files searched, no trace of the client\n")
 
 
-def test_an_incomplete_erasure_begins_with_where_the_client_still_is() -> None:
-    text = receipt(remaining=("logs/old.gz", "notes.txt"))
-    assert text.startswith("NOT ERASED EVERYWHERE: 42 files searched, STILL FOUND in logs/old.gz, notes.txt\n")
+def test_an_incomplete_erasure_begins_with_that_and_says_of_each_place_why_and_what_to_do() -> None:
+    text = receipt(remaining=(left("notes.txt"), left("crm.sqlite", "belongs to source 'crm'", "delete it there")))
+    assert text.startswith("NOT ERASED EVERYWHERE: 42 files searched, STILL FOUND in 2 places, see below\n")
+    (line,) = (line for line in text.splitlines() if line.startswith("crm.sqlite"))
+    assert "belongs to source 'crm'" in line
+    assert "delete it there" in line
     assert "run the same command again" in text
 
 
 def test_of_very_many_places_where_the_client_still_is_the_others_are_counted() -> None:
-    assert "and 88 other files\n" in receipt(remaining=tuple(f"file{number}" for number in range(100)))
+    assert "⋮ 88 more" in receipt(remaining=tuple(left(f"file{number}") for number in range(100)))
 
 
 def test_the_receipt_names_tombstone_reason_actor_moment_and_file() -> None:
@@ -194,10 +216,10 @@ def test_what_was_removed_is_shown_place_by_place() -> None:
     assert "deleted as a whole: models/report.html" in text
 
 
-def test_versions_that_are_gone_are_named() -> None:
-    assert "can no longer be read, as they held rows of the client: 1 to 4, 7\n" in receipt(
-        unreadable_versions=(1, 2, 3, 4, 7)
-    )
+def test_versions_that_changed_and_versions_that_are_gone_are_named() -> None:
+    text = receipt(changed_versions=(1, 2, 3, 4, 7), unreadable_versions=(8,))
+    assert "versions of the dataset that are read without the client from now on: 1 to 4, 7\n" in text
+    assert "versions of the dataset that can no longer be read: 8\n" in text
 
 
 def test_a_model_in_production_that_learned_from_the_client_is_to_be_replaced() -> None:
@@ -216,9 +238,37 @@ def test_without_a_model_that_is_said() -> None:
     assert "no model has learned from the client\n" in receipt()
 
 
-def test_places_that_were_not_cleaned_are_named() -> None:
-    text = receipt(elsewhere=("the database of source 'crm'", "/srv/crm"))
-    assert "(erase the client there too): the database of source 'crm'; /srv/crm\n" in text
+def test_places_of_others_are_told_with_the_reason() -> None:
+    text = receipt(elsewhere=(left("/srv/crm/a.csv", "belongs to source 'branches'", "delete the client there"),))
+    assert text.startswith("erased: 42 files searched, no trace of the client but elsewhere\n")
+    (line,) = (line for line in text.splitlines() if line.startswith("/srv/crm/a.csv"))
+    assert "belongs to source 'branches'" in line
+
+
+def test_a_plan_says_first_that_nothing_was_changed_and_then_what_would_be() -> None:
+    text = plan(changed_versions=(1, 2), models=(model(),))
+    assert text.startswith("dry run: nothing was changed\nthe dataset had 3 delivered rows of the client\n")
+    assert "would be removed from" in text
+    assert "would be read without the client: 1, 2\n" in text
+    assert "c17ee777f2c4" in text
+
+
+def test_a_plan_names_what_would_be_left() -> None:
+    assert any(line.startswith("notes.txt") for line in plan(remaining=(left("notes.txt"),)).splitlines())
+
+
+def test_an_undone_erasure_says_plainly_that_rows_do_not_come_back_by_it() -> None:
+    first, second, *_ = undone().splitlines()
+    assert "later deliveries of the client are taken again" in first
+    assert "rows that were erased did not come back by this" in first
+    assert second == f"undone {MOMENT} by anna: case 18"
+
+
+def test_an_undone_erasure_says_how_rows_come_back() -> None:
+    text = undone(read_again=("crm/march.csv",), deliver_again=("sourcedata/a.csv",))
+    assert "deliver the original again, this file was cleaned: sourcedata/a.csv\n" in text
+    assert "holdfast ingest reads this again: crm/march.csv\n" in text
+    assert "deliver the client's rows" in undone()
 
 
 @given(st.sets(st.integers(0, 60), min_size=1))
@@ -241,6 +291,9 @@ def test_texts_from_outside_are_no_markup_and_cannot_act_on_the_terminal(width: 
         assessments=(),
         notices=(nasty,),
     )
-    for text in (shown(lineage_lines(traced), width), receipt(reason=nasty, cleaned={nasty: 1}, remaining=(nasty,))):
+    for text in (
+        shown(lineage_lines(traced), width),
+        receipt(reason=nasty, cleaned={nasty: 1}, remaining=(left(nasty, nasty, nasty),)),
+    ):
         assert "[bold]" in text
         assert not {"\x1b", "\u202e"} & set(text)

@@ -71,6 +71,11 @@ def test_of_many_rows_the_first_and_last_are_shown_and_the_others_counted(width:
     text = "\n".join(shown(long_table(100), width))
     assert re.findall(r"row\d+", text) == ["row0", "row1", "row2", "row98", "row99"]
     assert "⋮ 95 more" in text
+    assert " ".join(text.split()).endswith("for the other 95: --json")
+
+
+def test_a_table_that_is_shown_whole_names_no_command_for_others() -> None:
+    assert "other" not in "\n".join(shown(long_table(5), 80))
 
 
 def test_of_few_rows_none_is_left_out() -> None:

@@ -23,7 +23,7 @@ from holdfast.records import (
     SourceFile,
     Status,
 )
-from holdfast.render.text import RENDERERS, print_record
+from holdfast.render.text import LISTS, RENDERERS, print_record
 
 FEATURES = tuple(f"a_rather_long_feature_name_{number}" for number in range(8))
 
@@ -129,7 +129,7 @@ MODULES = sorted({place.split(":")[0] for place in COMMANDS.values()})
 def test_every_record_that_a_command_prints_can_be_shown(module: str) -> None:
     records = set(printed_by(module))
     assert records
-    assert records <= RENDERERS.keys() | {Assessment}
+    assert records <= RENDERERS.keys() | LISTS.keys()
 
 
 # ---- the full process and the status
@@ -166,7 +166,7 @@ def delivery(number: int, folder: str = "sourcedata") -> SourceFile:
     )
 
 
-DATASET = Dataset(source="sourcedata", digest="d", version=3, rows=1000, exited=2, unlabelled=0, files=("a.csv",) * 5)
+DATASET = Dataset(source="sourcedata", digest="d", version=3, rows=1000, exited=2, unlabelled=0, deliveries=5)
 
 
 def taken(*files: SourceFile, **changed: Any) -> IngestRecord:

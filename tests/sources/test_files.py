@@ -6,17 +6,21 @@ import errno
 import hashlib
 import io
 import os
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused, InputOutputError, LocationRefused, NotPermitted
 from holdfast.sources.files import (
     BLOCK,
     digest_of_delivery,
     list_folder,
+    name_of,
     open_beneath,
     open_regular,
     read_block,
@@ -90,17 +94,42 @@ def test_folders_pipes_and_sockets_are_left_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
-        (b"new\nline.csv", "new\\nline.csv"),
-        (b"\x1b[31mred.csv", "\\x1b[31mred.csv"),
-        (b"latin\xe9.csv", "latin\\udce9.csv"),
-        ("right\u202eto-left.csv".encode(), "right\\u202eto-left.csv"),
+        (b"new\nline.csv", r"new\nline.csv"),
+        (b"new\\nline.csv", r"new\\nline.csv"),
+        (b"\x1b[31mred.csv", r"\x1b[31mred.csv"),
+        (b"latin\xe9.csv", r"latin\xe9.csv"),
+        ("right\u202eto-left.csv".encode(), r"right\xe2\x80\xaeto-left.csv"),
+        ("März 🦊 it's =1.csv".encode(), "März 🦊 it's =1.csv"),
     ],
 )
-def test_a_name_that_cannot_be_shown_is_left_alone_and_escaped(tmp_path: Path, name: bytes, shown: str) -> None:
-    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(TABLE)
+def test_a_name_that_cannot_be_shown_is_no_reason_to_leave_a_file_alone_and_is_escaped(
+    tmp_path: Path, name: bytes, shown: str
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name))
+    path.write_bytes(TABLE)
     listing = list_folder(tmp_path)
-    assert not listing.files
-    assert listing.left_alone == ((shown, "its name is not UTF-8 or holds control characters: rename it"),)
+    assert (listing.files, listing.left_alone) == ((path,), ())
+    assert name_of(path) == shown
+    path.unlink()
+    with pytest.raises(InputOutputError) as caught:
+        open_regular(path)
+    assert caught.value.file == shown
+
+
+@given(st.lists(st.binary(min_size=1, max_size=8).filter(lambda name: not {0, 47} & set(name)), unique=True))
+def test_no_two_files_have_one_recorded_name_and_each_gives_the_file_back(names: list[bytes]) -> None:
+    names = [name for name in names if name not in {b".", b".."}]
+    recorded = [name_of(Path(os.fsdecode(name))) for name in names]
+    assert len(set(recorded)) == len(names)
+    for name, text in zip(names, recorded, strict=True):
+        text.encode()
+        back = re.sub(
+            rb"\\(n|r|t|\\|x[0-9a-f]{2})", lambda m: ESCAPES.get(m[1]) or bytes([int(m[1][1:], 16)]), text.encode()
+        )
+        assert back == name
+
+
+ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"\\": b"\\"}
 
 
 @pytest.mark.parametrize("name", ["=cmd|'calc'!A1.csv", "März 2026.csv", "🦊.csv", "it's.csv", "x" * 251 + ".csv"])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import openpyxl
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +18,10 @@ from hypothesis import strategies as st
 from holdfast.errors import ConfigurationError, FileRefused, HoldfastError, InputOutputError, UsageError
 from holdfast.schema import Schema, schema_from_json, schema_to_json
 from holdfast.sources import lines
-from holdfast.sources.inference import MOST_VALUES, Look, Roles, infer_schema
+from holdfast.sources.files import open_regular
+from holdfast.sources.inference import MOST_VALUES, Look, Roles, infer_schema, schema_of
+from holdfast.sources.opening import open_delivery
+from holdfast.sources.parsed import WHOLE_TABLE, Reading
 from holdfast.sources.table import read_files
 
 PUBLIC_TABLES = Path(__file__).parents[2].parent / "shared" / "quality" / "data"
@@ -117,7 +124,8 @@ def test_a_table_is_read_whole_under_its_own_schema(
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(lines, "BLOCK", block)
-            schema, _ = infer_schema(path, Roles())
+            with open_regular(path) as stream:
+                schema, _ = schema_of(open_delivery(stream, path.name, Reading(schema=WHOLE_TABLE)), Roles())
     except UsageError:
         return
     assert schema_from_json(schema_to_json(schema)) == schema
@@ -353,6 +361,83 @@ def test_a_table_without_a_feature_is_refused(tmp_path: Path) -> None:
         inferred(write(tmp_path, "id,churn", [f"c{n},{n % 2}" for n in range(30)]))
 
 
+# ---- other kinds of files
+
+
+def in_every_kind(folder: Path) -> list[Path]:
+    """One table as CSV, compressed, as Parquet and as a workbook, with the types that they have there."""
+    table = pd.DataFrame(
+        {
+            "customer_id": [f"c{n}" for n in range(40)],
+            "month": ["2026-01-31" if n % 2 else "2026-02-28" for n in range(40)],
+            "visits": [n % 7 for n in range(40)],
+            "spent": [n / 8 for n in range(40)],
+            "plan": [("basic", "gold")[n % 2] for n in range(40)],
+            "churned": [n % 3 == 0 for n in range(40)],
+        }
+    )
+    text = table.assign(churned=table["churned"].map({True: "true", False: "false"})).to_csv(index=False)
+    paths = [folder / name for name in ("a.csv", "a.csv.gz", "a.parquet", "a.xlsx")]
+    paths[0].write_text(text)
+    paths[1].write_bytes(gzip.compress(text.encode()))
+    dated = table.assign(month=pd.to_datetime(table["month"]))
+    dated.to_parquet(paths[2])
+    dated.to_excel(paths[3], index=False)
+    return paths
+
+
+def test_every_kind_of_file_is_looked_at_with_the_same_findings(tmp_path: Path) -> None:
+    found = [infer_schema(path, Roles()) for path in in_every_kind(tmp_path)]
+    assert found == [found[0]] * 4
+    schema, notices = found[0]
+    assert (schema.client.name, schema.time and schema.time.name) == ("customer_id", "month")
+    assert (schema.target.exited, schema.target.stayed, notices) == ("true", "false", ())
+    for path in in_every_kind(tmp_path):
+        assert not read_files([path], schema).rejected
+
+
+def test_the_sheet_that_is_meant_can_be_named(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["nothing", "here"])
+    sheet = book.create_sheet("Clients")
+    for line in ["id,visits,churn", *clients()]:
+        sheet.append(line.split(","))
+    book.save(tmp_path / "a.xlsx")
+    schema, notices = infer_schema(tmp_path / "a.xlsx", Roles(), "Clients")
+    assert (schema.names, notices) == (("id", "visits", "churn"), ())
+    with pytest.raises(UsageError, match="no column looks like the target"):
+        infer_schema(tmp_path / "a.xlsx", Roles())
+    with pytest.raises(FileRefused, match="no sheet 'clients'") as caught:
+        infer_schema(tmp_path / "a.xlsx", Roles(), "clients")
+    assert caught.value.hint == "did you mean 'Clients'?"
+
+
+def test_columns_of_a_parquet_file_that_are_no_text_are_left_out_and_named(tmp_path: Path) -> None:
+    columns = {
+        "id": [f"c{n}" for n in range(40)],
+        "visits": [n % 7 for n in range(40)],
+        "churn": [n % 2 for n in range(40)],
+    }
+    pq.write_table(pa.table({**columns, "tags": [["a"]] * 40}), tmp_path / "a.parquet")
+    schema, notices = infer_schema(tmp_path / "a.parquet", Roles())
+    assert schema.names == ("id", "visits", "churn")
+    assert notices == ("a.parquet: 1 columns not in the schema are left out: tags",)
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.csv.gz"])
+def test_a_file_that_is_not_what_its_name_says_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileRefused, match="not a"):
+        infer_schema(write(tmp_path, "id,visits,churn", clients(), name), Roles())
+
+
+def test_a_table_is_looked_at_by_another_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(*_: object) -> None:
+        raise AssertionError("it was opened in this process")
+
+    monkeypatch.setattr("holdfast.sources.opening.open_delivery", here)
+    assert infer_schema(write(tmp_path, "id,visits,churn", clients()), Roles())[0].names == ("id", "visits", "churn")
+
+
 # ---- files that are no tables
 
 
@@ -360,7 +445,7 @@ def test_a_table_without_a_feature_is_refused(tmp_path: Path) -> None:
     ("text", "error", "message"),
     [
         ("", FileRefused, "the file is empty"),
-        ("\n\n", FileRefused, "only one column"),
+        ("\n\n", FileRefused, "there is no line with column names"),
         ("id\n1\n", FileRefused, "only one column"),
         ("id;visits;churn\n1;2;0\n", FileRefused, "only one column"),
         ('"id,visits\n', FileRefused, "the first line is not CSV"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from holdfast.schema import BRIEF_SCHEMA, LINE, Schema
 from holdfast.sources.parsed import ParsedBatch
-from holdfast.sources.repaired import BATCH_ROWS, RepairedRows, RowText, fields_of
+from holdfast.sources.repaired import BATCH_ROWS, SHOWN_REFUSED, RepairedRows, RowText, fields_of
 from holdfast.sources.typed import as_csv
 
 HEADER = BRIEF_SCHEMA.names
@@ -31,7 +31,7 @@ def test_rows_that_keep_the_schema_come_with_their_old_lines() -> None:
     (batch,) = batches(rows)
     assert batch.rows.column("corporation").to_pylist() == ["acme", "b, c"]
     assert batch.rows.column(LINE).to_pylist() == [7, 3]
-    assert (rows.rows, rows.taken, rows.refused) == (2, [7, 3], [])
+    assert (rows.rows, list(rows.taken), rows.refused) == (2, [7, 3], [])
 
 
 def test_rows_that_break_it_are_kept_back_with_their_rule() -> None:
@@ -44,13 +44,13 @@ def test_rows_that_break_it_are_kept_back_with_their_rule() -> None:
         (4, None, "quoting"),
         (6, None, "quoting"),
     ]
-    assert (rows.rows, rows.taken) == (1, [5])
+    assert (rows.rows, list(rows.taken)) == (1, [5])
 
 
 def test_a_row_that_is_still_too_long_is_kept_back() -> None:
     rows = repaired((2, "x" * 70_000 + ",1,2,3,0"), (3, "acme,1,2,3,0"))
     assert [batch.rows.num_rows for batch in rows] == [1]
-    assert rows.taken == [3]
+    assert list(rows.taken) == [3]
     assert [(row.line, row.column, row.rule) for row in rows.refused] == [
         (2, "corporation", "longer than 65,536 characters")
     ]
@@ -81,13 +81,20 @@ def test_rows_without_a_client_column_are_their_own_clients() -> None:
 def test_no_rows_are_one_empty_batch() -> None:
     rows = repaired()
     assert [batch.rows.num_rows for batch in rows] == [0]
-    assert (rows.rows, rows.taken) == (0, [])
+    assert (rows.rows, list(rows.taken)) == (0, [])
 
 
 def test_many_rows_come_in_several_batches() -> None:
     rows = repaired(*((line, f"c{line},1,2,3,0") for line in range(BATCH_ROWS + 1)))
     assert [batch.rows.num_rows for batch in rows] == [BATCH_ROWS, 1]
-    assert rows.taken == list(range(BATCH_ROWS + 1))
+    assert list(rows.taken) == list(range(BATCH_ROWS + 1))
+
+
+def test_of_many_rows_that_break_it_the_first_are_kept_and_all_are_counted() -> None:
+    rows = repaired(*((line, "acme,x,2,3,0") for line in range(BATCH_ROWS + 1)))
+    assert [batch.rows.num_rows for batch in rows] == [0, 0]
+    assert [row.line for row in rows.refused] == list(range(SHOWN_REFUSED))
+    assert (rows.refusals, rows.rows) == (BATCH_ROWS + 1, 0)
 
 
 def test_the_digest_tells_origin_lines_and_texts() -> None:

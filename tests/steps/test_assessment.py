@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import NothingDeployed, NoUsableData, UsageError
+from holdfast.formulas import safe_cell
 from holdfast.records import Assessment, ClientRisk, from_json
 from holdfast.schema import schema_from_json
 from holdfast.session import reading
-from holdfast.steps.assessment import assess, list_csv, safe_cell
+from holdfast.steps.assessment import assess, list_csv
 from holdfast.steps.deployment import deploy
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.scoring import score

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from holdfast.errors import InputOutputError, NoUsableData, UsageError
-from holdfast.steps.datasets import export, history, summarise, tidy
+from holdfast.steps.datasets import deliveries, export, history, summarise, tidy
 from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import repair, replay
@@ -134,14 +134,16 @@ def test_expired_versions_are_told_and_the_latest_stays(aged: Workspace) -> None
     assert ingest(aged).files == ()
 
 
-def test_versions_that_held_an_erased_client_are_told_and_the_others_stay(
+def test_versions_that_held_an_erased_client_are_read_without_it_and_the_others_stay(
     aged: Workspace, saved: dict[int, bytes]
 ) -> None:
     receipt = erase(aged, "a2", "case 1")
-    assert set(receipt.unreadable_versions).isdisjoint(history(aged).readable)
-    assert 1 in receipt.unreadable_versions
-    for version in history(aged).readable[1:-1]:
-        assert exported(aged, version) == saved[version]
+    assert (receipt.unreadable_versions, 1 in receipt.changed_versions) == ((), True)
+    assert set(saved) <= set(history(aged).readable)
+    for version, before in saved.items():
+        lines = [line for line in before.splitlines(keepends=True) if not line.startswith(b"a2,")]
+        assert exported(aged, version) == b"".join(lines)
+        assert version in receipt.changed_versions or exported(aged, version) == before
     assert b"a2," not in exported(aged, None)
 
 
@@ -178,3 +180,13 @@ def test_without_a_dataset_there_is_nothing_to_read_and_that_is_said(company: Wo
     assert caught.value.hint == "there is no version yet"
     assert (history(company).versions, history(company).readable) == ((), ())
     assert not (company.root / "out.csv").exists()
+
+
+def test_everything_that_was_ever_delivered_is_told_and_what_of_it_is_current(aged: Workspace) -> None:
+    told = deliveries(aged)
+    assert [file.name for file in told.deliveries] == ["a.csv", "b.csv", "a.csv", "c.csv", "a.csv (repaired)", "b.csv"]
+    assert told.current == (3, 4, 5, 6)
+
+
+def test_a_workspace_without_deliveries_has_none(company: Workspace) -> None:
+    assert (deliveries(company).deliveries, deliveries(company).current) == ((), ())

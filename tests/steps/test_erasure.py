@@ -16,14 +16,17 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
 
+from holdfast.dataset import table_of
+from holdfast.erasing import files, tables, texts
 from holdfast.errors import ConfigurationError, InputOutputError, NotPermitted, UsageError
 from holdfast.records import ErasureReceipt, to_json
 from holdfast.session import exit_status_of, reading
 from holdfast.steps import erasure, process
 from holdfast.steps.assessment import assess
-from holdfast.steps.datasets import export
-from holdfast.steps.erasure import erase
+from holdfast.steps.datasets import export, history
+from holdfast.steps.erasure import erase, plan_erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import list_quarantine, repair, replay, show_quarantine
 from holdfast.steps.training import train
@@ -83,6 +86,10 @@ def workbook(path: Path, rows: list[tuple[str, int, int, int, int]]) -> None:
 
 def rows_in_workbook(path: Path) -> list[tuple[Any, ...]]:
     return list(openpyxl.load_workbook(path, read_only=True).active.iter_rows(values_only=True))
+
+
+def places_left(receipt: ErasureReceipt) -> list[str]:
+    return [each.place for each in receipt.remaining]
 
 
 def final_data(workspace: Workspace) -> bytes:
@@ -255,10 +262,31 @@ def test_the_receipt_lists_every_model_that_learned_from_the_client(erased: Eras
     assert erased.receipt.in_production is not None
 
 
-def test_the_receipt_says_which_versions_can_no_longer_be_read(erased: Erased) -> None:
-    assert erased.receipt.unreadable_versions
-    with pytest.raises(InputOutputError, match="its rows were erased or have expired"):
-        export(erased.after, erased.after.root / "old.csv", erased.receipt.unreadable_versions[-1])
+def test_every_earlier_version_can_still_be_read_and_is_as_it_was_but_for_the_client(
+    erased: Erased, tmp_path: Path
+) -> None:
+    for version in history(erased.before).readable[1:]:
+        before, after = (
+            export(each, tmp_path / f"{name}-{version}.csv", version)
+            for name, each in (("before", erased.before), ("after", erased.after))
+        )
+        expected = without(Path(before.file).read_bytes(), GONE)
+        assert sorted(Path(after.file).read_bytes().splitlines()) == sorted(expected.splitlines())
+
+
+def test_the_receipt_says_which_earlier_versions_are_read_without_the_client(erased: Erased, tmp_path: Path) -> None:
+    held = []
+    for version in history(erased.before).readable[1:]:
+        then = export(erased.before, tmp_path / f"{version}.csv", version)
+        held += [version] if GONE.encode() in Path(then.file).read_bytes() else []
+    assert set(held) <= set(erased.receipt.changed_versions)
+    assert erased.receipt.unreadable_versions == ()
+
+
+def test_the_table_as_it_is_now_can_be_read_by_other_programs(erased: Erased) -> None:
+    table = DeltaTable(str(table_of(erased.after).folder)).to_pyarrow_table()
+    assert GONE not in table["corporation"].to_pylist()
+    assert table.num_rows > 200
 
 
 def test_finaldata_loses_the_clients_lines_and_no_other_byte(erased: Erased) -> None:
@@ -352,6 +380,62 @@ def test_erasing_again_cleans_what_was_delivered_again_and_keeps_the_first_recei
     assert (afterwards.root / erased.receipt.receipt).read_bytes() == first
 
 
+# ---- a dry run
+
+
+def state_of(folder: Path) -> dict[str, tuple[int, bytes]]:
+    paths = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+
+def test_a_dry_run_tells_what_the_erasure_then_does_and_changes_nothing(
+    lived: tuple[Workspace, str], erased: Erased, tmp_path: Path
+) -> None:
+    shutil.copytree(lived[0].root, tmp_path / "company", symlinks=True)
+    workspace = Workspace.open(tmp_path / "company")
+    before = state_of(workspace.root)
+    plan = plan_erasure(workspace, GONE)
+    assert state_of(workspace.root) == before
+    done = erased.receipt
+    assert (plan.rows, plan.deliveries, plan.cleaned) == (done.rows, done.deliveries, done.cleaned)
+    assert (plan.models, plan.in_production) == (done.models, done.in_production)
+    assert (plan.changed_versions, plan.unreadable_versions) == (done.changed_versions, ())
+    assert (plan.deleted, plan.remaining, plan.elsewhere) == (done.deleted, (), ())
+
+
+def test_a_dry_run_names_what_would_be_left_and_why(ingested: Workspace, deliver: Deliver) -> None:
+    deliver(ingested.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
+    ingest(ingested)
+    (ingested.root / "notes.txt").write_text(f"{GONE} called")
+    (ingested.root / f"{GONE}.md").write_text("")
+    plan = plan_erasure(ingested, GONE)
+    assert [(each.place, each.reason) for each in plan.remaining] == [
+        ("notes.txt", "not one of Holdfast's files"),
+        (f"{GONE}.md", "its name, or where it links to, mentions the client"),
+    ]
+    after = erase(ingested, GONE, REASON).remaining
+    assert [each.place for each in after] == ["notes.txt", "[erased].md"]
+    assert [each.reason for each in after] == [each.reason for each in plan.remaining]
+
+
+def test_a_dry_run_of_an_id_that_is_a_short_number_leaves_others_numbers_alone(
+    company: Workspace, deliver: Deliver
+) -> None:
+    emptied(company)
+    deliver(company.input_folder, "a.csv", ["12,1,1,1,0", "b,12,12,12,1", "d,12,much,12,0"])
+    ingest(company)
+    plan = plan_erasure(company, "12")
+    receipt = erase(company, "12", REASON)
+    assert (plan.rows, plan.cleaned, plan.remaining) == (1, receipt.cleaned, ())
+
+
+def test_a_dry_run_in_a_workspace_where_nothing_was_run_makes_no_file(company: Workspace, deliver: Deliver) -> None:
+    deliver(company.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
+    before = state_of(company.root)
+    assert plan_erasure(company, GONE).cleaned == {"practicedata/new.csv": 1}
+    assert state_of(company.root) == before
+
+
 # ---- interruptions
 
 
@@ -373,16 +457,17 @@ def small(
 
 STEPS: tuple[tuple[object, str], ...] = (
     (Ledger, "begin_erasure"),
-    (erasure, "_found"),
+    (tables, "write_file"),
+    (tables, "_copy_without"),
     (DatasetTable, "commit"),
-    (erasure, "_delete_old_parts"),
-    (erasure, "_clean_held"),
+    (tables, "_clean_old_parts"),
+    (texts, "_clean"),
     (Ledger, "redigest"),
-    (erasure, "_delivered_without"),
-    (erasure, "_clean_files"),
+    (files, "_delivered_without"),
+    (erasure, "clean_files"),
     (erasure, "write_out"),
     (Ledger, "redact"),
-    (erasure, "_remaining"),
+    (erasure, "remaining"),
     (erasure, "write_file"),
     (Ledger, "finish_erasure"),
 )
@@ -429,7 +514,7 @@ def test_interrupted_right_after_the_tombstone_the_client_is_not_taken_in_any_mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(erasure, "_clean_tables", killed)
+        patch.setattr(erasure, "clean_tables", killed)
         with pytest.raises(KeyboardInterrupt):
             erase(workspace, GONE, REASON)
     deliver(workspace.input_folder, "c.csv", [line_of(GONE, 9), line_of("e1", 9)])
@@ -487,8 +572,9 @@ def test_a_row_of_another_client_that_mentions_the_erased_one_stays_and_is_repor
     assert final_data(company).splitlines()[1:] == [f"b,{GONE},2,1".encode()]
     assert [row.text for row in show_quarantine(company, "1").rows] == [f"c,{GONE},many,0"]
     assert {"ingesteddata/finaldata.csv", "practicedata/a.csv", "ingesteddata/quarantine/000001.parquet"} <= set(
-        receipt.remaining
+        places_left(receipt)
     )
+    assert {each.reason for each in receipt.remaining} == {"a row of another client mentions this one"}
     assert exit_status_of(receipt) == 3
 
 
@@ -526,7 +612,7 @@ def test_an_empty_id_is_refused(ingested: Workspace) -> None:
 
 def test_a_client_that_is_not_there_is_kept_out_from_now_on(ingested: Workspace, deliver: Deliver) -> None:
     before = final_data(ingested)
-    receipt = erase(ingested, GONE, REASON)
+    receipt = erase(ingested, GONE, REASON, in_advance=True)
     assert (receipt.rows, receipt.cleaned, receipt.models) == (0, {}, ())
     assert final_data(ingested) == before
     deliver(ingested.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
@@ -560,15 +646,24 @@ def test_a_repair_that_names_the_client_is_erased_with_it(ingested: Workspace, d
     assert replay(ingested).accepted == 0
 
 
-def test_places_that_are_not_holdfasts_own_are_named(ingested: Workspace, tmp_path: Path) -> None:
+def test_what_belongs_to_a_source_is_searched_and_told_and_not_changed(
+    ingested: Workspace, deliver: Deliver, tmp_path: Path
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
+    held = deliver(elsewhere, "held.csv", [line_of(GONE, 1), line_of("e1", 2)])
+    deliver(elsewhere, "other.csv", [line_of("e2", 2)])
+    before = held.read_bytes()
     sources = [
         {"name": "branches", "folder": f"file://{elsewhere}"},
         {"name": "crm", "database": "sqlite:///crm.sqlite", "table": "clients"},
     ]
     receipt = erase(configured(ingested, sources=sources), GONE, REASON)
-    assert receipt.elsewhere == ("the database of source 'crm'", str(elsewhere))
+    assert [each.place for each in receipt.elsewhere] == ["the database of source 'crm'", str(held)]
+    assert "belongs to source 'branches'" in receipt.elsewhere[1].reason
+    assert all(each.next == "delete the client there" for each in receipt.elsewhere)
+    assert (receipt.searched, receipt.remaining) == ((str(ingested.root), str(elsewhere)), ())
+    assert held.read_bytes() == before
 
 
 def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
@@ -584,9 +679,10 @@ def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
         return scrub_file(path, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(erasure, "scrub_file", forbidding)
+        patch.setattr(files, "scrub_file", forbidding)
         receipt = erase(ingested, GONE, REASON)
-    assert receipt.remaining == ("locked.csv",)
+    assert places_left(receipt) == ["locked.csv"]
+    assert receipt.remaining[0].reason == "it could not be changed: cannot write: Permission denied"
     assert found_below(ingested.root, GONE) == ["locked.csv"]
     assert erase(ingested, GONE, REASON).remaining == ()
 
@@ -600,7 +696,10 @@ def test_what_somebody_else_wrote_is_not_changed_but_reported(
     notes = ingested.root / "notes.txt"
     notes.write_text(f"called on Monday\n{client},said no\n")
     receipt = erase(ingested, client, REASON)
-    assert receipt.remaining == ("notes.txt",)
+    doubt = "; the number in it may mean something else" if client == "12" else ""
+    assert [(each.place, each.reason) for each in receipt.remaining] == [
+        ("notes.txt", f"not one of Holdfast's files{doubt}")
+    ]
     assert notes.read_text().endswith(f"{client},said no\n")
 
 
@@ -609,7 +708,7 @@ def test_the_configuration_and_the_scripts_are_not_touched_but_reported(ingested
     source = configured(ingested, sources=[{"name": "service", "folder": "service"}])
     before = {path: path.read_bytes() for path in (*source.root.glob("*.py"), source.root / "config.json")}
     receipt = erase(source, "service", REASON)
-    assert "config.json" in receipt.remaining
+    assert ("config.json", "edit it") in [(each.place, each.next) for each in receipt.remaining]
     assert {path: path.read_bytes() for path in before} == before
     assert Workspace.open(source.root).sources == source.sources
 

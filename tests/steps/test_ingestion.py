@@ -274,6 +274,16 @@ def test_rotated_files_lose_nothing(company: Workspace, deliver: Deliver) -> Non
     assert not any(file.supersedes for file in history_of(company))
 
 
+def test_a_changed_file_supersedes_though_a_copy_of_it_has_come_and_gone(company: Workspace, deliver: Deliver) -> None:
+    original = company.input_folder / "dataset1.csv"
+    copy = company.input_folder / "copy.csv"
+    copy.write_bytes(original.read_bytes())
+    assert ingest(company).dataset.rows == 300
+    copy.unlink()
+    deliver(company.input_folder, "dataset1.csv", GOOD)
+    assert ingest(company).dataset.rows == 150 + len(GOOD)
+
+
 def test_superseded_content_that_is_delivered_again_comes_back(ingested: Workspace, deliver: Deliver) -> None:
     old = (ingested.input_folder / "dataset1.csv").read_bytes()
     before = sorted(rows_of(ingested))

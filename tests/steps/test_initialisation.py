@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from holdfast.errors import CannotWrite, ConfigurationError, UsageError
@@ -130,6 +133,25 @@ def test_a_table_that_is_not_called_csv_is_taken_too(tmp_path: Path) -> None:
     (tmp_path / "churn.txt").write_text(CHURN)
     init_from(tmp_path / "company", tmp_path / "churn.txt", Roles())
     assert ingest(Workspace.open(tmp_path / "company")).accepted == 60
+
+
+@pytest.mark.parametrize("name", ["churn.csv.gz", "churn.parquet", "Churn.XLSX", ".churn.csv", "bad\udcff\n.csv"])
+def test_a_table_of_any_kind_is_copied_as_what_it_is_and_ready_to_run(tmp_path: Path, name: str) -> None:
+    frame, table = pd.read_csv(io.StringIO(CHURN)), tmp_path / name
+    if name.endswith("parquet"):
+        frame.to_parquet(table)
+    elif name.endswith("XLSX"):
+        with table.open("wb") as stream:
+            frame.to_excel(stream, index=False, engine="openpyxl")
+    else:
+        table.write_bytes(gzip.compress(CHURN.encode()) if name.endswith("gz") else CHURN.encode())
+    record = init_from(tmp_path / "company", table, Roles())
+    (copy,) = (tmp_path / "company" / "sourcedata").iterdir()
+    assert copy.name == name.lstrip(".")
+    assert copy.read_bytes() == table.read_bytes()
+    assert all(created.isprintable() for created in record.created)
+    taken = ingest(Workspace.open(tmp_path / "company"))
+    assert (taken.accepted, taken.quarantined) == (60, 0)
 
 
 def test_a_workspace_that_is_there_is_not_made_again(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from holdfast.errors import FileRefused, UsageError
-from holdfast.records import IngestRecord, QuarantinedDelivery, QuarantinedRow, SourceFile
+from holdfast.records import EVERY_LINE, IngestRecord, QuarantinedDelivery, QuarantinedRow, SourceFile
 from holdfast.schema import Schema
 from holdfast.session import exit_status_of, reading
 from holdfast.steps.datasets import tidy
 from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
-from holdfast.steps.quarantine import list_quarantine, repair, repair_from, replay, show_quarantine, waive
+from holdfast.steps.quarantine import forget, list_quarantine, repair, repair_from, replay, show_quarantine, waive
 from holdfast.steps.tracing import trace_client
 from holdfast.store.ledger import Ledger
 from holdfast.workspace import Workspace
@@ -108,9 +108,9 @@ def corrected(workspace: Workspace, corrections: dict[int, list[str]], which: st
     """What `show --out` writes, with some rows corrected as a spreadsheet program would leave them."""
     path = workspace.root / "corrections.csv"
     show_quarantine(workspace, which, out=path)
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         header, *rows = csv.reader(stream)
-    rows = [[row[0], *corrections.get(int(row[0]), row[1:])] for row in rows]
+    rows = [[*row[:2], *corrections.get(int(row[0]), row[2:])] for row in rows]
     width = len(header)
     with path.open("w", encoding="utf-8-sig", newline="") as stream:
         csv.writer(stream).writerows([header, *(row + [""] * (width - len(row)) for row in rows)])
@@ -264,18 +264,23 @@ def test_many_rows_are_written_out_corrected_and_brought_back(held: Workspace) -
 def test_the_corrections_name_lines_and_fields_as_far_as_they_can_be_told_apart(held: Workspace) -> None:
     path = held.root / "corrections.csv"
     show_quarantine(held, "1", out=path)
-    with path.open(encoding="utf-8", newline="") as stream:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
         header, *rows = csv.reader(stream)
-    assert header[:2] == ["_line", "corporation"]
-    assert rows[0] == ["3", "c2", "two", "20", "3", "1"]
-    assert rows[2] == ["6", "c5,5,50"]
-    assert rows[3] == ["7", "c6", "6\n6", "60", "7", "0"]
+    assert header[:3] == ["_line", "_rule", "corporation"]
+    assert rows[0] == ["3", "lastmonth_activity: not a whole number", "c2", "two", "20", "3", "1"]
+    assert rows[2] == ["6", "fields: 3 instead of 5", "c5,5,50"]
+    assert rows[3][2:] == ["c6", "6\n6", "60", "7", "0"]
 
 
 def test_rows_that_were_left_as_they_were_are_passed_over(held: Workspace) -> None:
     done = repair_from(held, "1", corrected(held, {3: CORRECTIONS[3]}))
     assert done.ids == ("1:3",)
     assert [line for line, state in states(held).items() if state == "repaired"] == [3]
+
+
+def test_a_table_is_for_a_whole_delivery(held: Workspace) -> None:
+    with pytest.raises(UsageError, match="a table corrects rows of a whole delivery"):
+        repair_from(held, "1:3", corrected(held, CORRECTIONS))
 
 
 def test_one_row_that_is_still_broken_keeps_all_corrections_out(held: Workspace) -> None:
@@ -288,14 +293,14 @@ def test_one_row_that_is_still_broken_keeps_all_corrections_out(held: Workspace)
 def test_corrections_of_rows_that_were_repaired_before_show_the_repaired_fields(held: Workspace) -> None:
     repair(held, "1:3", {"lastmonth_activity": "2"})
     path = corrected(held, {})
-    assert "3,c2,2,20,3,1" in path.read_text("utf-8-sig")
+    assert "3,lastmonth_activity: not a whole number,c2,2,20,3,1" in path.read_text("utf-8-sig")
     assert repair_from(held, "1", path).rows == 0
 
 
 def test_rows_may_be_left_out_of_the_corrections_and_empty_lines_do_not_matter(held: Workspace) -> None:
     path = corrected(held, CORRECTIONS)
     header, first, *_ = path.read_text("utf-8-sig").splitlines()
-    path.write_text(f"{header}\n{first}\n\n,,,,,\n")
+    path.write_text(f"{header}\n{first}\n\n,,,,,,\n")
     assert repair_from(held, "1", path).ids == ("1:3",)
 
 
@@ -303,12 +308,12 @@ def test_corrections_that_cannot_be_meant_are_refused_and_change_nothing(held: W
     path = corrected(held, {})
     header = path.read_text("utf-8-sig").splitlines()[0]
     refused = (
-        ("_line,corporation\n", "the first line has to be _line,corporation,lastmonth_activity"),
+        ("_line,_rule,corporation\n", "the first line has to be _line,_rule,corporation,lastmonth_activity"),
         ("", "the first line has to be"),
-        (f"{header}\n2,c1,1,10,2,0\n", "'2' is no line of a.csv in quarantine"),
-        (f"{header}\nabc,c1,1,10,2,0\n", "'abc' is no line of a.csv in quarantine"),
-        (f"{header}\n3,c2,2,20,3,1\n3,c2,9,20,3,1\n", "line 3 is there twice"),
-        (f'{header}\n3,c2,"2,20,3,1\n', "not CSV"),
+        (f"{header}\n2,,c1,1,10,2,0\n", "'2' is no line of a.csv in quarantine"),
+        (f"{header}\nabc,,c1,1,10,2,0\n", "'abc' is no line number"),
+        (f"{header}\n3,,c2,2,20,3,1\n3,,c2,9,20,3,1\n", "line 3 is there twice"),
+        (f'{header}\n3,,c2,"2,20,3,1\n', "not CSV"),
     )
     for text, message in refused:
         path.write_text(text)
@@ -318,11 +323,99 @@ def test_corrections_that_cannot_be_meant_are_refused_and_change_nothing(held: W
     assert set(states(held).values()) == {"open"}
 
 
-def test_corrections_in_another_encoding_are_refused(held: Workspace) -> None:
-    path = corrected(held, {3: ["cé", "2", "20", "3", "1"]})
-    path.write_bytes(path.read_text("utf-8-sig").encode("latin-1"))
-    with pytest.raises(FileRefused, match="not CSV in UTF-8"):
-        repair_from(held, "1", path)
+def as_windows(path: Path) -> Path:
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        rows = list(csv.reader(stream))
+    with path.open("w", encoding="windows-1252", newline="") as stream:
+        csv.writer(stream, delimiter=";").writerows(rows)
+    return path
+
+
+def test_corrections_saved_as_a_german_excel_does_are_read_and_that_is_said(held: Workspace) -> None:
+    done = repair_from(held, "1", as_windows(corrected(held, {3: ["Müller", "2", "20", "3", "1"]})))
+    assert done.ids == ("1:3",)
+    assert "corrections.csv is not UTF-8: it was read as Windows-1252" in done.notices
+    assert row_in(held, "1:3").repaired == "Müller,2,20,3,1"
+
+
+def test_letters_that_the_encoding_may_have_changed_are_refused(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "Müller"})
+    with pytest.raises(FileRefused, match="'Müller' became 'M\\?ller', perhaps by the file's encoding") as caught:
+        repair_from(held, "1", as_windows(corrected(held, {3: ["M?ller", "2", "20", "3", "1"], 5: ["é", *"1111"]})))
+    assert (caught.value.row, caught.value.column) == (2, "corporation")
+    assert states(held)[5] == "open"
+
+
+def test_what_was_changed_is_told_by_column(held: Workspace) -> None:
+    changed = {3: CORRECTIONS[3], 5: CORRECTIONS[5], 6: CORRECTIONS[6]}
+    done = repair_from(held, "1", corrected(held, changed | {7: ["c6", "5", "60", "7", "0"]}))
+    assert done.notices == (
+        "changed, by column: lastmonth_activity (2), lastyear_activity (1), whole rows (1)",
+    )  # fmt: skip
+
+
+def test_a_correction_that_is_still_refused_is_found_in_its_file(held: Workspace) -> None:
+    broken = {5: ["c4", "4", "31.01.2026", "5", "1"], 7: ["c6", "1e5", "60", "7", "0"]}
+    with pytest.raises(UsageError) as caught:
+        repair_from(held, "1", corrected(held, broken))
+    assert str(caught.value).startswith(
+        f"{held.root}/corrections.csv, line 3: row 1:5 would still be refused: column lastyear_activity: not a whole "
+        "number; so would 1 other row\n"
+    )
+
+
+def test_a_number_in_another_spelling_mends_a_cell_that_was_refused_and_no_other(
+    held: Workspace, deliver: Deliver
+) -> None:
+    deliver(held.input_folder, "b.csv", ["007,1e2,2e2,3,0", "008,x,2.0,3,0"])
+    ingest(held)
+    path = held.root / "b-corrections.csv"
+    show_quarantine(held, "2", out=path)
+    path.write_text(path.read_text("utf-8-sig").replace("007,1e2,2e2", "7,100,200").replace("008,x,2.0", "8,x,2"))
+    assert repair_from(held, "2", path).ids == ("2:2",)
+    assert row_in(held, "2:2").repaired == "007,100,200,3,0"
+
+
+def test_the_text_of_a_row_can_be_mended_where_it_stands_in_one_cell(held: Workspace) -> None:
+    repair_from(held, "1", corrected(held, {6: ["c5,5,50,6,0"]}))
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c5,5,50,6,0"]
+
+
+def test_no_field_of_the_corrections_is_a_formula_and_numbers_stay_numbers(held: Workspace, deliver: Deliver) -> None:
+    lines = ['"=HYPERLINK(""http://x"")",x,-5,+1,0', "'tis,x,@x,\t2,-1-1"]
+    deliver(held.input_folder, "b.csv", lines)
+    ingest(held)
+    path = held.root / "b-corrections.csv"
+    show_quarantine(held, "2", out=path)
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        _, first, second = csv.reader(stream)
+    assert first[2:] == ['\'=HYPERLINK("http://x")', "x", "-5", "+1", "0"]
+    assert second[2:] == ["'tis", "x", "'@x", "'\t2", "'-1-1"]
+    assert repair_from(held, "2", path).rows == 0
+
+
+def test_where_no_row_waits_to_be_corrected_the_table_says_so(held: Workspace) -> None:
+    repair_from(held, "1", corrected(held, CORRECTIONS))
+    replay(held)
+    shown = show_quarantine(held, "1", out=held.root / "nothing.csv")
+    assert shown.notices == ("there is no row in it, as none waits to be corrected",)
+
+
+def test_a_table_of_more_rows_than_spreadsheet_programs_open_is_told(
+    held: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.steps.quarantine.ROWS_OF_A_SHEET", 5)
+    shown = show_quarantine(held, "1", out=held.root / "many.csv")
+    assert shown.notices == ("spreadsheet programs open 5 rows at most, and this table has 6",)
+
+
+def test_a_row_with_a_text_that_no_cell_holds_is_left_out_of_the_corrections(held: Workspace, deliver: Deliver) -> None:
+    deliver(held.input_folder, "b.csv", ["d1,x,1,1,0", "d" * 40_000 + ",x,1,1,0"])
+    ingest(held)
+    shown = show_quarantine(held, "2", out=held.root / "b-corrections.csv")
+    assert (held.root / "b-corrections.csv").read_text("utf-8-sig").count("\n") == 2
+    assert shown.notices[0].startswith("1 of the rows are not in it, as no cell of a spreadsheet holds 32,767")
 
 
 def test_corrections_are_not_written_where_the_workspace_keeps_its_own_files(held: Workspace) -> None:
@@ -349,6 +442,31 @@ def test_waived_rows_stay_out_and_are_no_longer_open(held: Workspace) -> None:
 def test_a_whole_delivery_can_be_waived(held: Workspace) -> None:
     assert waive(held, ["1"], "of no use").rows == 5
     assert only(held).open == 0
+
+
+def test_a_whole_delivery_is_waived_by_one_act_however_many_rows_it_has(held: Workspace) -> None:
+    assert waive(held, ["1:3", "1", "1:5"], "of no use").ids == ("1",)
+    with reading(held) as (ledger, _):
+        assert [(line, act.act, act.reason) for line, act in ledger.acts(1).items()] == [
+            (EVERY_LINE, "waived", "of no use")
+        ]
+    assert {row.reason for row in show_quarantine(held, "1").rows} == {"of no use"}
+
+
+def test_a_row_can_be_repaired_after_its_whole_delivery_was_waived(held: Workspace) -> None:
+    waive(held, ["1"], "of no use")
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    assert states(held) == {3: "repaired", 5: "waived", 6: "waived", 7: "waived", 10: "waived"}
+    replay(held)
+    waive(held, ["1"], "of no use, really")
+    assert states(held)[3] == "replayed"
+
+
+def test_nothing_of_a_delivery_is_left_to_waive_once_all_was_taken_in(held: Workspace) -> None:
+    repair_from(held, "1", corrected(held, CORRECTIONS))
+    replay(held)
+    with pytest.raises(UsageError, match="nothing of 1 is waiting in quarantine"):
+        waive(held, ["1"], "too late")
 
 
 def test_a_repair_takes_a_waiver_back(held: Workspace) -> None:
@@ -542,7 +660,66 @@ def test_a_wider_bound_takes_the_files_in_anew_with_rows_that_keep_it_now(held: 
     record = ingest(wider)
     assert (record.accepted, record.quarantined) == (4, 4)
     assert rows_of(wider) == [*GOOD, "c8,8,80,-1,0"]
-    assert only(wider).open == 4
+    assert (only(wider).open, only(wider).repaired) == (3, 1)
+
+
+def test_repairs_and_waivers_hold_under_another_schema(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    repair(held, "1:5", {"lastyear_activity": "40"})
+    waive(held, ["1:6"], "cut short")
+    wider = widened(held)
+    record = ingest(wider)
+    assert "2 of the refused rows were repaired before: holdfast quarantine replay takes them in" in record.notices
+    number = only(wider).delivery
+    assert states(wider, str(number)) == {3: "repaired", 5: "repaired", 6: "waived", 7: "open"}
+    assert row_in(wider, f"{number}:6").reason == "cut short"
+    replay(wider)
+    assert sorted(rows_of(wider)) == sorted([*GOOD, "c8,8,80,-1,0", "c2,2,20,3,1", "c4,4,40,5,1"])
+    assert replay(wider).files == ()
+
+
+def test_a_delivery_that_was_waived_as_a_whole_stays_so_under_another_schema(held: Workspace) -> None:
+    waive(held, ["1"], "of no use")
+    ingest(widened(held))
+    assert (only(widened(held)).open, only(widened(held)).waived) == (0, 4)
+
+
+def test_a_repair_that_breaks_a_rule_of_the_new_schema_waits_and_that_is_said(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    repair(held, "1:5", {"lastyear_activity": "40"})
+
+    def stricter(column: Any) -> Any:
+        return replace(column, maximum=1) if column.name == "lastmonth_activity" else column
+
+    strict = replace(held, schema=replace(held.schema, columns=tuple(map(stricter, held.schema.columns))))
+    ingest(strict)
+    number = only(strict).delivery
+    record = replay(strict)
+    assert record.files == ()
+    assert record.notices == (
+        "a.csv: 2 repaired rows break a rule by now and were not taken in, the first in line 3: lastmonth_activity: "
+        f"above the maximum 1; repair them again, or waive them: holdfast quarantine show {number}:3",
+    )
+    assert states(strict, str(number))[3] == "repaired"
+    repair(strict, f"{number}:3", {"lastmonth_activity": "1"})
+    assert taken_by(replay(strict)).rows == 1
+
+
+def test_a_delivery_that_comes_back_after_it_was_superseded_is_repaired_as_before(
+    held: Workspace, deliver: Deliver
+) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    before = (held.input_folder / "a.csv").read_bytes()
+    deliver(held.input_folder, "a.csv", ["c9,9,90,9,0"])
+    ingest(held)
+    (held.input_folder / "a.csv").write_bytes(before)
+    ingest(held)
+    assert rows_of(held) == GOOD
+    assert only(held).repaired == 1
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
 
 
 def test_going_back_to_the_narrow_bound_brings_the_repairs_back(held: Workspace) -> None:
@@ -616,6 +793,39 @@ def test_one_line_may_be_in_quarantine_twice_kept_without_its_label_and_contradi
     assert {row.kept: row.state for row in show_quarantine(held, "2:2").rows} == {True: "open", False: "replayed"}
 
 
+# ---- texts let go
+
+
+def test_texts_of_settled_rows_are_let_go_and_the_rows_stay_accounted_for(held: Workspace) -> None:
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    waive(held, ["1:5"], "a test client")
+    assert forget(held, 1).rows == 0
+    done = forget(held, 0)
+    assert (done.act, done.rows) == ("forgotten", 2)
+    delivery = only(held)
+    assert (delivery.quarantined, delivery.open, delivery.waived, delivery.replayed) == (5, 3, 1, 1)
+    assert (row_in(held, "1:3").text, row_in(held, "1:3").rule) == ("[forgotten]", "not a whole number")
+    assert forget(held, 0).rows == 0
+    for path in (*held.output_folder.rglob("quarantine/*"), *held.state_folder.glob("ledger*")):
+        assert b"forty" not in path.read_bytes(), path
+        assert b"c2,2,20,3,1" not in path.read_bytes(), path
+
+
+def test_a_row_whose_text_was_let_go_is_not_in_the_corrections_and_is_repaired_with_all_its_fields(
+    held: Workspace,
+) -> None:
+    waive(held, ["1:3"], "a test client")
+    forget(held, 0)
+    assert "c2" not in corrected(held, {}).read_text("utf-8-sig")
+    with pytest.raises(UsageError, match=r"cannot be told apart: \[forgotten\]"):
+        repair(held, "1:3", {"lastmonth_activity": "2"})
+    columns = ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited")
+    repair(held, "1:3", dict(zip(columns, CORRECTIONS[3], strict=True)))
+    replay(held)
+    assert rows_of(held) == [*GOOD, "c2,2,20,3,1"]
+
+
 # ---- erased clients
 
 
@@ -629,7 +839,7 @@ def test_an_erased_client_is_not_brought_back_by_a_replay(held: Workspace) -> No
 
 
 def test_a_row_repaired_to_name_an_erased_client_is_counted_and_left_out(held: Workspace) -> None:
-    erase(held, "c99", "case 1")
+    erase(held, "c99", "case 1", in_advance=True)
     repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "c99"})
     file = taken_by(replay(held))
     assert (file.rows, file.accepted, file.erased) == (1, 0, 1)

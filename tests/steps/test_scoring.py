@@ -16,6 +16,7 @@ from holdfast.errors import ConfigurationError, FileRefused, ModelFileDamaged, N
 from holdfast.schema import schema_from_json
 from holdfast.serving import deployed
 from holdfast.session import reading
+from holdfast.sources.readers import Readers
 from holdfast.steps.scoring import score, score_deployed, trained_model
 from holdfast.steps.training import train
 from holdfast.workspace import Workspace
@@ -190,6 +191,7 @@ def test_a_model_of_another_schema_is_not_scored(trained: Workspace) -> None:
 
 def test_the_deployed_model_is_scored_without_writing(running: Workspace) -> None:
     before = {path: path.stat().st_mtime_ns for path in running.model_folder.iterdir()}
-    card = score_deployed(running, deployed(running))
+    with Readers(1) as readers:
+        card = score_deployed(running, deployed(running), readers)
     assert repr(card.f1.value) == (running.deployment_folder / "latestscore.txt").read_text().strip()
     assert {path: path.stat().st_mtime_ns for path in running.model_folder.iterdir()} == before

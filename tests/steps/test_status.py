@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from holdfast.steps import deployment
+from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.process import run
-from holdfast.steps.status import status
+from holdfast.steps.quarantine import repair, replay, waive
+from holdfast.steps.status import SHOWN_DELIVERIES, status
 from holdfast.store.files import digest_of_file
 from holdfast.store.releases import current_id
 from holdfast.workspace import Workspace
@@ -39,7 +41,7 @@ def test_a_running_workspace_shows_release_score_data_and_decision(running: Work
     assert shown.scorecard is not None
     assert shown.scorecard.f1.value == shown.release.f1
     assert shown.dataset is not None
-    assert (shown.dataset.rows, shown.dataset.files) == (300, ("dataset1.csv", "dataset2.csv"))
+    assert (shown.dataset.rows, shown.dataset.deliveries) == (300, 2)
     assert shown.decision is not None
     assert shown.decision.action == "train"
     assert shown.waiting_files == ()
@@ -81,3 +83,46 @@ def test_looking_changes_nothing_and_needs_no_input_folder(running: Workspace) -
     before = {path: digest_of_file(path) for path in files}
     assert status(replace(running, input_folder=running.root / "nowhere")).waiting_files == ()
     assert {path: digest_of_file(path) for path in files} == before
+
+
+def refused(workspace: Workspace, deliver: Deliver) -> Workspace:
+    """The workspace with three refused rows in its first delivery: 1:2, 1:3 and 1:4."""
+    for path in workspace.input_folder.iterdir():
+        path.unlink()
+    deliver(workspace.input_folder, "a.csv", [*("c,x,1,1,0" for _ in range(3)), "d,1,1,1,0"])
+    ingest(workspace)
+    return workspace
+
+
+def held_rows(workspace: Workspace) -> list[str]:
+    return [step for step in status(workspace).next if "quarantine" in step]
+
+
+def test_rows_in_quarantine_wait_for_a_decision_or_to_be_taken_in(company: Workspace, deliver: Deliver) -> None:
+    refused(company, deliver)
+    assert held_rows(company) == ["3 rows in quarantine wait for a decision: holdfast quarantine list"]
+    waive(company, ["1:2"], "a test client")
+    repair(company, "1:3", {"lastmonth_activity": "1"})
+    assert held_rows(company) == [
+        "1 row in quarantine waits for a decision: holdfast quarantine list",
+        "1 repaired row waits to be taken in: holdfast quarantine replay",
+    ]
+    replay(company)
+    waive(company, ["1"], "the rest too")
+    assert held_rows(company) == []
+
+
+def test_rows_of_erased_clients_do_not_wait(company: Workspace, deliver: Deliver) -> None:
+    refused(company, deliver)
+    erase(company, "c", "case 1")
+    assert held_rows(company) == []
+
+
+def test_only_the_latest_deliveries_are_shown_and_the_earlier_ones_counted(
+    company: Workspace, deliver: Deliver
+) -> None:
+    for number in range(SHOWN_DELIVERIES):
+        deliver(company.input_folder, f"day{number}.csv", [f"c{number},1,1,1,0"])
+    ingest(company)
+    shown = status(company)
+    assert [len(shown.deliveries), shown.earlier_deliveries] == [SHOWN_DELIVERIES, 2]

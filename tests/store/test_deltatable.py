@@ -114,7 +114,8 @@ def again(table: DatasetTable) -> DatasetTable:
 
 def test_a_table_that_is_not_there_has_nothing_and_is_not_made_by_looking(table: DatasetTable) -> None:
     assert (table.version, table.parts(), table.versions(), table.delivered_after(0)) == (None, (), (), ())
-    assert table.forget(0) == 0
+    assert table.left_after(0) == frozenset()
+    assert (table.forget(0), table.readable()) == (0, frozenset())
     assert not table.folder.exists()
 
 
@@ -289,6 +290,46 @@ def test_a_version_whose_files_are_gone_can_no_longer_be_read(filled: DatasetTab
             filled.parts(version)
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=10, deadline=None)
+@given(data=st.data())
+def test_the_readable_versions_are_those_whose_parts_can_be_had(tmp_path: Path, data: st.DataObject) -> None:
+    table = DatasetTable(Path(tempfile.mkdtemp(dir=tmp_path)) / "table", HISTORY)
+    for number in range(1, data.draw(st.integers(1, 6)) + 1):
+        deliver(table, number)
+        what = data.draw(st.sampled_from(["nothing", "merge", "remove"]))
+        if what == "merge":
+            merge(table, table.parts()[-2:])
+        elif what == "remove":
+            table.commit("erasure", remove=table.parts()[: data.draw(st.integers(0, 2))])
+    for path in data.draw(st.lists(st.sampled_from(sorted(table.folder.glob("*.parquet"))), max_size=2, unique=True)):
+        path.unlink()
+
+    def can_be_had(version: int) -> bool:
+        try:
+            again(table).parts(version)
+        except InputOutputError:
+            return False
+        return True
+
+    assert again(table).readable() == {each.version for each in table.versions() if can_be_had(each.version)}
+
+
+def test_the_versions_that_need_a_part_are_those_in_which_it_is(filled: DatasetTable) -> None:
+    merge(filled, filled.parts()[:2])
+    for name in {part.path.name for version in range(5) for part in filled.parts(version)}:
+        having = {version for version in range(5) if name in [part.path.name for part in filled.parts(version)]}
+        assert again(filled).needing(name.__eq__) == having
+    assert filled.needing("no part".__eq__) == frozenset()
+
+
+def test_the_readable_versions_are_told_without_opening_the_table_again(
+    filled: DatasetTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert filled.version == 3
+    monkeypatch.setattr(deltatable, "DeltaTable", None)
+    assert filled.readable() == {0, 1, 2, 3}
+
+
 def test_deliveries_after_a_version_come_back_as_they_were_with_their_version(table: DatasetTable) -> None:
     error = {"code": "x", "row": 3, "hint": None}
     changes: dict[str, Any] = {
@@ -304,6 +345,21 @@ def test_deliveries_after_a_version_come_back_as_they_were_with_their_version(ta
     assert list(again(table).delivered_after(0)) == files
     assert list(again(table).delivered_after(1)) == list(again(table).delivered_after(2)) == files[1:]
     assert again(table).delivered_after(3) == again(table).delivered_after(9) == ()
+
+
+def test_what_left_with_the_commits_after_a_version_is_told(filled: DatasetTable) -> None:
+    first, second, _ = filled.parts()
+    filled.commit("withdrawal", remove=[first], left=[1])
+    path = write(filled.folder / part_name(4, 4, "0" * 8), 4)
+    filled.commit("delivery", add=[path], remove=[second], delivery=delivery(4), left={2})
+    assert [again(filled).left_after(version) for version in (0, 3, 4, 5, 9)] == [{1, 2}, {1, 2}, {2}, set(), set()]
+
+
+def test_a_part_holds_the_deliveries_that_its_name_covers() -> None:
+    part = Part(Path("000002-000004-00000000.parquet"), 2, 4)
+    assert [part.holds([number]) for number in (1, 2, 3, 4, 5)] == [False, True, True, True, False]
+    assert part.holds([9, 3])
+    assert not part.holds([])
 
 
 def test_a_table_that_is_open_stays_at_its_version(filled: DatasetTable) -> None:
@@ -402,6 +458,7 @@ def test_a_file_that_somebody_else_put_into_the_table_is_named(filled: DatasetTa
         again(filled).parts()
     assert Path(str(caught.value.file)).name not in {part.path.name for part in filled.parts()}
     assert [each.purpose for each in again(filled).versions()][-1] == "WRITE"
+    assert again(filled).readable() == {0, 1, 2, 3}
 
 
 # ---- nobody's id in the log
@@ -455,7 +512,7 @@ def test_a_damaged_log_gives_an_answer_or_a_known_error(whole: Path, tmp_path: P
     if changed is not None:
         path.write_bytes(changed)
     reading: list[Any] = [DatasetTable.parts, DatasetTable.versions, lambda table: table.delivered_after(0)]
-    reading += [lambda table: table.parts(1), lambda table: table.version]
+    reading += [lambda table: table.parts(1), lambda table: table.version, DatasetTable.readable]
     for question in reading:
         with suppress(InputOutputError, UsageError):
             question(DatasetTable(folder, HISTORY))

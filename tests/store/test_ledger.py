@@ -25,6 +25,7 @@ from holdfast.records import (
     Assessment,
     ClientRisk,
     Confusion,
+    Dataset,
     Decision,
     Metric,
     Observation,
@@ -34,6 +35,7 @@ from holdfast.records import (
     TrainRecord,
     to_json,
 )
+from holdfast.store.custody import KnownDataset
 from holdfast.store.ledger import Ledger
 from holdfast.store.migrations import HEAD
 from holdfast.store.tables import metadata
@@ -217,6 +219,24 @@ def test_what_the_first_version_wrote_stays_readable(first_version: Path) -> Non
         assert (ledger.last_assessment(), ledger.next_delivery()) == (NOW, 3)
 
 
+def test_datasets_that_the_second_version_wrote_stay_readable(file: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{file}")
+    config = Config()
+    config.set_main_option("script_location", "holdfast:store/migrations")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+    engine.dispose()
+    record = Dataset(source=SOURCE, digest="d", version=3, rows=300, exited=20, unlabelled=1, deliveries=3)
+    written = to_json(record) | {"files": ["a.csv", "ü.csv", "c.csv"]}
+    del written["deliveries"]
+    with closing(sqlite3.connect(file)) as plain, plain:
+        values = ("d", "run-1", NOW, SOURCE, SCHEMA, 3, "[1, 2, 4]", json.dumps(written))
+        plain.execute("INSERT INTO datasets VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    with Ledger(file) as ledger:
+        assert ledger.dataset("d") == KnownDataset(record=record, created=NOW, deliveries=(1, 2, 4))
+
+
 def test_what_the_first_version_did_not_know_is_empty_and_can_be_filled(first_version: Path) -> None:
     with Ledger(first_version) as ledger:
         assert (ledger.dataset("d"), ledger.acts(1), ledger.tombstones()) == (None, {}, frozenset())
@@ -336,6 +356,54 @@ def test_a_superseded_delivery_stays_in_the_history_but_not_in_the_dataset(ledge
 def test_only_accepted_deliveries_make_the_dataset(ledger: Ledger, status: str) -> None:
     keep(ledger, delivery(1, status=status))
     assert ledger.current_deliveries(SOURCE, SCHEMA) == ()
+
+
+# ---- versions
+
+
+def known(ledger: Ledger, digest: str, version: int | None, schema: str = SCHEMA) -> KnownDataset:
+    """Keep a dataset with a version."""
+    record = Dataset(source=SOURCE, digest=digest, version=version, rows=3, exited=0, unlabelled=0, deliveries=1)
+    dataset = KnownDataset(record=record, created=NOW, deliveries=(1,))
+    ledger.record_dataset("run", NOW, schema, dataset)
+    return dataset
+
+
+def test_the_numbers_and_the_datasets_are_those_of_the_whole_workspace(ledger: Ledger) -> None:
+    assert (ledger.numbers(), ledger.sources()) == (frozenset(), ())
+    keep(ledger, delivery(1), delivery(3, digest="b", status="refused"))
+    ledger.record_delivery("run", "other", "6" * 64, delivery(2, digest="c"))
+    assert ledger.numbers() == {1, 2, 3}
+    assert sorted(ledger.sources()) == sorted([(SOURCE, SCHEMA), ("other", "6" * 64)])
+
+
+def test_claims_are_the_latest_delivery_with_a_version_and_the_greatest_version(ledger: Ledger) -> None:
+    assert ledger.claims(SOURCE, SCHEMA) == (0, 0, 0)
+    keep(ledger, delivery(1, version=1), delivery(2, digest="b", version=4), delivery(3, digest="c", status="refused"))
+    ledger.record_delivery("run", "other", SCHEMA, delivery(4, digest="d", version=9))
+    for number, version in enumerate((4, 6, None)):
+        known(ledger, f"d{number}", version)
+    known(ledger, "d4", 8, "6" * 64)
+    assert ledger.claims(SOURCE, SCHEMA) == (6, 2, 4)
+
+
+def test_versions_of_another_table_are_forgotten_from_the_first_difference_on(ledger: Ledger) -> None:
+    files = [delivery(number, digest=f"{number}", version=number) for number in (1, 2, 3)]
+    keep(ledger, *files)
+    datasets = [known(ledger, f"d{version}", version) for version in (1, 2, 3)]
+    elsewhere = known(ledger, "d4", 4, "6" * 64)
+    ledger.forget_versions(SOURCE, SCHEMA, {1: 1, 3: 2})
+    assert [file.version for file in ledger.deliveries(SOURCE, SCHEMA)] == [1, None, 2]
+    assert ledger.deliveries(SOURCE, SCHEMA) == tuple(
+        replace(file, version=version) for file, version in zip(files, (1, None, 2), strict=True)
+    )
+    assert ledger.dataset("d1") == datasets[0]
+    for later in datasets[1:]:
+        assert ledger.dataset(later.record.digest) == replace(later, record=replace(later.record, version=None))
+    assert ledger.dataset("d4") == elsewhere
+    assert ledger.claims(SOURCE, SCHEMA) == (1, 3, 2)
+    ledger.forget_versions(SOURCE, SCHEMA, {})
+    assert ledger.claims(SOURCE, SCHEMA) == (0, 0, 0)
 
 
 def test_a_delivery_and_what_it_supersedes_change_together_or_not_at_all(ledger: Ledger) -> None:

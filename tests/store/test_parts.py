@@ -1,4 +1,4 @@
-"""Rows on their way into a Parquet file of the dataset."""
+"""Rows on their way into a Parquet file of the dataset, out of it, and into a copy without some of them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from holdfast.errors import InputOutputError
 from holdfast.sources.casting import ARROW_TYPES
-from holdfast.store.parts import PartWriter
+from holdfast.store.parts import PartWriter, copy_part, part_batches
 
 COLUMNS = pa.schema([(kind, arrow) for kind, arrow in ARROW_TYPES.items()] + [("_line", pa.int64())])
 """A column of every type that a schema knows."""
@@ -76,3 +77,34 @@ def test_an_error_in_the_middle_closes_the_file(tmp_path: Path) -> None:
         failing()
     open_files = [path.resolve() for path in Path("/proc/self/fd").iterdir()]
     assert tmp_path / "part.parquet" not in open_files
+
+
+# ---- read and copied
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(batches=st.lists(st.lists(ROW, max_size=6), max_size=4), parity=st.integers(0, 1))
+def test_a_copy_has_the_rows_that_stay_in_their_order(
+    tmp_path: Path, batches: list[list[tuple[object, ...]]], parity: int
+) -> None:
+    part, copy = tmp_path / "part.parquet", tmp_path / "copy.parquet"
+    with PartWriter(part, COLUMNS, 7) as writer:
+        for rows in batches:
+            writer.add(batch(rows))
+    copy_part(part, copy, lambda each: each.column("_line").to_numpy() % 2 == parity)
+    rows_of = [[row for each in part_batches(path) for row in each.to_pylist()] for path in (part, copy)]
+    assert rows_of[1] == [row for row in rows_of[0] if row["_line"] % 2 == parity]
+    assert pq.read_schema(copy).equals(pq.read_schema(part))
+    groups = [pq.read_metadata(copy).row_group(place) for place in range(pq.read_metadata(copy).num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    assert {column.path_in_schema for column in columns if column.is_stats_set} <= {"_line", "_delivery"}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more"])
+def test_a_part_that_is_damaged_or_gone_is_an_input_output_error(tmp_path: Path, content: bytes | None) -> None:
+    part = tmp_path / "part.parquet"
+    if content is not None:
+        part.write_bytes(content)
+    with pytest.raises(InputOutputError, match="a part of the dataset cannot be read") as caught:
+        list(part_batches(part))
+    assert caught.value.file == str(part)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +16,18 @@ from hypothesis import strategies as st
 
 from holdfast.errors import InputOutputError
 from holdfast.records import RejectedRow, to_json
-from holdfast.store.quarantine import HeldRow, QuarantineWriter, contradictions_beside, held_rows, missing_by_column
+from holdfast.store import quarantine as module
+from holdfast.store.quarantine import (
+    BATCH_ROWS,
+    HeldRow,
+    QuarantineWriter,
+    contradictions_beside,
+    held_batches,
+    held_count,
+    held_rows,
+    missing_by_column,
+    replace_texts,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
 ROWS = st.lists(
@@ -78,7 +92,64 @@ def test_an_error_in_the_middle_closes_the_file(tmp_path: Path) -> None:
     assert pq.read_table(tmp_path / "q.parquet").num_rows == 1
 
 
+def test_rows_that_come_one_by_one_are_written_many_at_a_time(tmp_path: Path) -> None:
+    with QuarantineWriter(tmp_path / "q.parquet") as quarantine:
+        for line in range(BATCH_ROWS + 5):
+            quarantine.add([row(line)])
+    groups = pq.ParquetFile(tmp_path / "q.parquet").metadata
+    assert [groups.row_group(place).num_rows for place in range(groups.num_row_groups)] == [BATCH_ROWS, 5]
+    assert quarantine.rows == groups.num_rows
+
+
+def test_many_rows_at_once_are_written_and_read_in_batches(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.parquet", [row(line) for line in range(2 * BATCH_ROWS + 1)])
+    assert [batch.num_rows for batch in held_batches(path)] == [BATCH_ROWS, BATCH_ROWS, 1]
+
+
+# ---- other texts
+
+
+def replaced(path: Path, *lines: int) -> int:
+    return replace_texts(path, lambda batch: pc.is_in(batch.column("line"), value_set=pa.array(lines)), "gone")
+
+
+def test_chosen_rows_of_both_files_get_another_text_and_keep_all_else(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.parquet", [row(2), row(3)], [row(4)])
+    write(contradictions_beside(path), [row(5), row(6)])
+    before = list(held_rows(path))
+    assert replaced(path, 3, 4, 6) == 3
+    after = list(held_rows(path))
+    assert [each.row.text == "gone" for each in after] == [False, True, True, False, True]
+    assert [replace(each.row, text="") for each in after] == [replace(each.row, text="") for each in before]
+    assert [each.kept for each in after] == [each.kept for each in before]
+
+
+def test_where_no_text_changes_no_file_is_touched(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.parquet", [row(2)])
+    before = path.stat()
+    assert replaced(path, 9) == 0
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert replaced(path, 2) == 1
+    assert replaced(path, 2) == 0
+
+
+def test_the_old_text_is_in_no_file_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "COMPRESSION", "none")
+    path = write(tmp_path / "q.parquet", [row(2, text="secret")])
+    assert b"secret" in path.read_bytes()
+    replaced(path, 2)
+    assert [file.name for file in tmp_path.iterdir() if b"secret" in file.read_bytes()] == []
+
+
 # ---- reading
+
+
+def test_rows_are_counted_in_both_files(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.parquet", [row(2), row(3)], [row(4)])
+    assert held_count(path) == 3
+    write(contradictions_beside(path), [row(9)])
+    assert held_count(path) == 4
+    assert held_count(tmp_path / "gone.parquet") == 0
 
 
 def test_rows_that_contradict_earlier_ones_lie_beside_the_others(tmp_path: Path) -> None:
@@ -112,7 +183,7 @@ def test_nothing_is_missing_where_there_are_no_files() -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "q.parquet", [row(2)])
     path.write_bytes(path.read_bytes()[:-4])
-    for question in (lambda: list(held_rows(path)), lambda: missing_by_column([path])):
+    for question in (lambda: list(held_rows(path)), lambda: missing_by_column([path]), lambda: held_count(path)):
         with pytest.raises(InputOutputError, match="the refused rows cannot be read:") as caught:
             question()
         assert caught.value.file == str(path)

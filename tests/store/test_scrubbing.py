@@ -9,11 +9,13 @@ import html
 import io
 import json
 import os
+import random
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import tarfile
 import tempfile
 import tracemalloc
 import zipfile
@@ -50,6 +52,10 @@ def file_of(data: bytes, name: str = "file") -> Iterator[Path]:
         path = Path(folder) / name
         path.write_bytes(data)
         yield path
+
+
+def traced(root: Path, client: str, skip: frozenset[str] = frozenset()) -> tuple[Path, ...]:
+    return tuple(trace.path for trace in traces(root, client, skip))
 
 
 def written(tmp_path: Path, data: bytes | str) -> Path:
@@ -97,6 +103,28 @@ def test_every_writer_s_form_of_an_id_is_a_mention(client: str) -> None:
         assert found.in_bytes(page.encode("ascii", "xmlcharrefreplace"))
 
 
+@pytest.mark.parametrize("text", ["c1.csv", "(c1.CSV.gz)", '"c1.parquet",', "c1.xlsx: 3 rows", "see c1.json."])
+def test_a_file_that_is_named_after_the_client_is_a_mention(text: str) -> None:
+    assert Mention("c1").in_text(text) is not text.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "text", ["we met c1.", "we met c1. They left", '{"told": "we met c1."}', "so c1...\n", "(by c1.)"]
+)
+def test_a_sentence_may_end_with_the_client(text: str) -> None:
+    assert Mention("c1").in_text(text)
+
+
+@pytest.mark.parametrize("text", ["c1.", "x,c1.,5", '{"client": "c1."}', "x,c1.\r\n", "we met c1.x"])
+def test_an_id_that_ends_with_a_dot_is_another_one(text: str) -> None:
+    assert not Mention("c1").in_text(text)
+
+
+@pytest.mark.parametrize("text", ["c1.csvx", "c1.company", "c1.csv-2", "xc1.csv", "c1.5.csv"])
+def test_a_longer_name_is_none(text: str) -> None:
+    assert not Mention("c1").in_text(text)
+
+
 @pytest.mark.parametrize("text", [r"text\nc1\n", r"\tc1", "\\u2014c1\\u2014", r"\"c1\"", r"\\\"c1\\\""])
 def test_an_escape_counts_as_what_it_stands_for(text: str) -> None:
     assert Mention("c1").in_text(text)
@@ -136,7 +164,7 @@ def test_an_id_that_cannot_be_looked_for_is_refused(tmp_path: Path, client: str)
     for call in (
         lambda: scrub_file(path, client, COLUMNS),
         lambda: mentions(path, client),
-        lambda: traces(tmp_path, client),
+        lambda: traced(tmp_path, client),
     ):
         with pytest.raises(ConfigurationError):
             call()
@@ -310,6 +338,23 @@ def test_a_number_is_the_client_under_a_client_key_only() -> None:
         "[erased]",
         "42 rows",
     ]
+
+
+def test_a_traced_row_is_about_the_client_that_its_values_name() -> None:
+    rows = [{"line": 2, "values": {"corporation": "c1", "visits": "7"}}, {"line": 3, "values": {"corporation": "c2"}}]
+    removed, after = scrubbed(json.dumps({"rows": rows, "subject": "client c1"}))
+    assert (removed, json.loads(after)) == (2, {"rows": rows[1:], "subject": "[erased]"})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_the_clients"),
+    [("42,x,7", True), ("7,x,42", False), ("b,42,7", False), ("42,x", False), ("42", True), ("client 42", True)],
+)
+def test_a_row_in_json_is_a_short_numbers_by_the_columns_of_a_delivery(text: str, is_the_clients: bool) -> None:
+    headers = frozenset({("corporation", "name", "visits"), ("a", "b", "c", "d")})
+    with file_of(json.dumps({"n": 42, "text": text}).encode()) as path:
+        assert scrub_file(path, "42", COLUMNS, headers=headers) == int(is_the_clients)
+        assert json.loads(path.read_bytes()) == {"n": 42, "text": "[erased]" if is_the_clients else text}
 
 
 def test_the_mark_itself_is_no_mention() -> None:
@@ -827,7 +872,7 @@ def test_nothing_is_removed_the_second_time(tmp_path: Path, kind: str) -> None:
     assert scrub_file(path, "c1", COLUMNS) == 1
     state = path.stat()
     assert scrub_file(path, "c1", COLUMNS) == 0
-    assert path.stat() == state
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (state.st_ino, state.st_mtime_ns)
 
 
 @pytest.mark.parametrize("kind", FILES)
@@ -916,6 +961,52 @@ def test_a_kill_before_the_new_file_is_in_place_leaves_the_old_one(tmp_path: Pat
     for kind in FILES:
         assert scrub_file(tmp_path / kind, "c1", COLUMNS) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+
+
+# ---- what is somebody else's
+
+
+OF_OTHERS: dict[str, bytes] = {
+    "json": b'{"client": "c1", "n": [1]}',
+    "json lines": b'{"client": "c1"}\n{"client": "c2"}\n',
+    "text": b"we met c1\n",
+    "packed json": gzip.compress(b'{"client": "c1"}', mtime=0),
+    "csv without a client column": b"who,visits\nc1,1\n",
+    "parquet without a client column": parquet(pa.table({"who": ["c1", "c2"]})),
+    "excel without a client column": workbook([["who"], ["c1"], ["c2"]]),
+}
+
+
+@pytest.mark.parametrize("kind", OF_OTHERS)
+def test_of_others_files_only_tables_of_clients_are_cleaned(kind: str) -> None:
+    with file_of(OF_OTHERS[kind]) as path:
+        assert scrub_file(path, "c1", COLUMNS, own=False) is None
+        assert scrub_file(path, "c", COLUMNS, own=False) == 0
+        assert path.read_bytes() == OF_OTHERS[kind]
+        assert scrub_file(path, "c1", COLUMNS) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "gzip", "parquet", "excel"])
+def test_tables_of_clients_are_cleaned_whosever_they_are(kind: str) -> None:
+    with file_of(FILES[kind]) as path:
+        assert scrub_file(path, "c1", COLUMNS, own=False) == 1
+        assert not mentions(path, "c1")
+
+
+def test_a_sheet_of_others_beside_a_table_of_clients_stays_and_is_found() -> None:
+    with file_of(workbook([["corporation"], ["c1"], ["c2"]], [["notes"], ["about c1"]])) as path:
+        assert scrub_file(path, "c1", COLUMNS, own=False) == 1
+        assert rows_of(path) == [[["corporation"], ["c2"]], [["notes"], ["about c1"]]]
+        assert mentions(path, "c1")
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_cleaned_file_can_be_written_elsewhere(tmp_path: Path, kind: str) -> None:
+    path, copy = written(tmp_path, FILES[kind]), tmp_path / "copy"
+    assert scrub_file(path, "c1", COLUMNS, into=copy) == 1
+    assert path.read_bytes() == FILES[kind]
+    assert not mentions(copy, "c1")
+    assert mentions(copy, "c2")
 
 
 # ---- the search
@@ -1023,6 +1114,132 @@ def test_in_a_damaged_database_every_occurrence_counts(tmp_path: Path) -> None:
     assert not mentions(path, "c3")
 
 
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("42", True), ("x,42,y", True), ('{"n": "42"}', True), ('{"n": [1,42,3]}', False), ("1420", False), (42, False)],
+)
+def test_a_short_number_is_found_in_a_database_by_the_values_of_its_cells(
+    tmp_path: Path, database: sqlite3.Connection, value: object, found: bool
+) -> None:
+    database.execute("CREATE TABLE kept (value)")
+    assert not mentions(tmp_path / "ledger.sqlite", "42")
+    database.execute("INSERT INTO kept VALUES (?)", (value,))
+    assert mentions(tmp_path / "ledger.sqlite", "42") is found
+
+
+def test_a_short_number_is_found_in_a_client_column_and_in_what_the_log_holds(
+    tmp_path: Path, database: sqlite3.Connection
+) -> None:
+    database.execute("CREATE TABLE numbers (corporation INTEGER, visits INTEGER)")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("INSERT INTO numbers VALUES (5, 42)")
+    assert not mentions(tmp_path / "ledger.sqlite", "42", COLUMNS)
+    database.execute("INSERT INTO numbers VALUES (42, 5)")
+    assert (tmp_path / "ledger.sqlite-wal").stat().st_size
+    assert mentions(tmp_path / "ledger.sqlite", "42", COLUMNS)
+    assert not mentions(tmp_path / "ledger.sqlite-wal", "42", COLUMNS)
+
+
+def test_a_long_number_is_found_in_a_database_where_it_is_a_number(
+    tmp_path: Path, database: sqlite3.Connection
+) -> None:
+    database.execute("CREATE TABLE numbers (n INTEGER)")
+    database.execute("INSERT INTO numbers VALUES (123456)")
+    assert mentions(tmp_path / "ledger.sqlite", "123456")
+
+
+# ---- archives
+
+
+def ledger_of(client: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ledger.sqlite"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE rows (manager TEXT, client TEXT, day TEXT)")
+            connection.execute("INSERT INTO rows VALUES ('anna', ?, '2026')", (client,))
+        return path.read_bytes()
+
+
+def tarred(members: dict[str, bytes], mode: str = "w:gz") -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return sink.getvalue()
+
+
+def archived(members: dict[str, bytes]) -> bytes:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return sink.getvalue()
+
+
+PACKERS: dict[str, Callable[[dict[str, bytes]], bytes]] = {
+    "tar": lambda members: tarred(members, "w"),
+    "tar.gz": lambda members: tarred(members, "w:gz"),
+    "tar.bz2": lambda members: tarred(members, "w:bz2"),
+    "tar.xz": lambda members: tarred(members, "w:xz"),
+    "zip": archived,
+    "zip in tar.gz": lambda members: tarred({"inner.zip": archived(members)}),
+    "tar.gz in zip": lambda members: archived({"inner.tgz": tarred(members)}),
+    "gzip": lambda members: gzip.compress(next(iter(members.values()))),
+}
+HELD: dict[str, Callable[[str], bytes]] = {
+    "text": lambda client: f"about {client}\n".encode(),
+    "csv.gz": lambda client: gzip.compress(f"corporation\n{client}\n".encode()),
+    "parquet": lambda client: parquet(pa.table({"corporation": [client, "c2"]})),
+    "excel": lambda client: workbook([["corporation"], [client]]),
+    "sqlite": ledger_of,
+}
+
+
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("packer", PACKERS)
+def test_backups_are_looked_into(tmp_path: Path, packer: str, held: str) -> None:
+    path = written(tmp_path, PACKERS[packer]({"a/file": HELD[held]("client-7")}))
+    assert mentions(path, "client-7")
+    assert not mentions(path, "client-77")
+    before = path.read_bytes()
+    if (packer, held) != ("gzip", "text"):
+        assert scrub_file(path, "client-7", COLUMNS) is None
+        assert path.read_bytes() == before
+
+
+def test_the_name_of_a_member_of_a_tar_archive_is_a_trace(tmp_path: Path) -> None:
+    assert mentions(written(tmp_path, tarred({"c1/notes": b""})), "c1")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"\x28\xb5\x2f\xfd", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x04\x22\x4d\x18"]
+)
+def test_what_is_packed_in_a_way_that_is_not_known_cannot_be_looked_through(tmp_path: Path, beginning: bytes) -> None:
+    path = written(tmp_path, beginning + b"...")
+    with pytest.raises(InputOutputError, match="cannot be unpacked here"):
+        mentions(path, "c1")
+    assert scrub_file(path, "c1", COLUMNS) is None
+
+
+def test_archives_in_archives_are_looked_into_up_to_a_depth(tmp_path: Path) -> None:
+    data = b"about client-7"
+    for _ in range(8):
+        data = archived({"inner": data}) + b""
+    with pytest.raises(InputOutputError, match="cannot be unpacked here"):
+        mentions(written(tmp_path, data), "client-7")
+
+
+NOISE = random.Random(7).randbytes(9000)
+
+
+@pytest.mark.parametrize("data", [tarred({"a": NOISE})[:-200], archived({"a": NOISE})[:-30]], ids=["tar", "zip"])
+def test_a_damaged_archive_is_an_error_and_not_a_clean_one(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(InputOutputError):
+        mentions(written(tmp_path, data), "c1")
+
+
 # ---- traces
 
 
@@ -1034,25 +1251,25 @@ def test_traces_are_the_files_below_a_folder_that_mention_the_client(tmp_path: P
     (tmp_path / "packed.gz").write_bytes(gzip.compress(b"c1"))
     (tmp_path / "table.parquet").write_bytes(FILES["parquet"])
     expected = ("a/.hidden.tmp", "a/b/deep.csv", "packed.gz", "table.parquet")
-    assert traces(tmp_path, "c1", frozenset()) == tuple(tmp_path / name for name in expected)
+    assert traced(tmp_path, "c1", frozenset()) == tuple(tmp_path / name for name in expected)
 
 
 @pytest.mark.parametrize("name", ["c1", "c1.csv", "list for c1.csv.gz", ".c1.json.tmp", "c1.d"])
 def test_a_name_is_a_trace(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("")
     (tmp_path / name.replace("c1", "xc1")).mkdir()
-    assert traces(tmp_path, "c1") == (tmp_path / name,)
+    assert traced(tmp_path, "c1") == (tmp_path / name,)
 
 
 @pytest.mark.parametrize("name", ["c1-2.csv", "c1.2.csv", "abc1", "c10", "new\nline", "\udcff"], ids=ascii)
 def test_a_name_that_contains_the_id_in_a_longer_word_is_none(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("")
-    assert traces(tmp_path, "c1") == ()
+    assert traced(tmp_path, "c1") == ()
 
 
 def test_the_name_of_a_folder_is_a_trace(tmp_path: Path) -> None:
     (tmp_path / "c1").mkdir()
-    assert traces(tmp_path, "c1") == (tmp_path / "c1",)
+    assert traced(tmp_path, "c1") == (tmp_path / "c1",)
 
 
 def test_links_are_not_followed_but_where_they_lead_counts(tmp_path: Path) -> None:
@@ -1064,7 +1281,7 @@ def test_links_are_not_followed_but_where_they_lead_counts(tmp_path: Path) -> No
     (root / "file").symlink_to(outside / "file")
     (root / "loop").symlink_to(root)
     (root / "gone").symlink_to("reports/c1.html")
-    assert traces(root, "c1") == (root / "gone",)
+    assert traced(root, "c1") == (root / "gone",)
 
 
 def test_paths_to_skip_are_left_out_with_all_below_them(tmp_path: Path) -> None:
@@ -1072,7 +1289,7 @@ def test_paths_to_skip_are_left_out_with_all_below_them(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "file").write_text("c1")
     skipped = frozenset({"logs/old", "keep/file", "file"})
-    assert traces(tmp_path, "c1", skipped) == (tmp_path / "logs" / "new" / "file",)
+    assert traced(tmp_path, "c1", skipped) == (tmp_path / "logs" / "new" / "file",)
 
 
 def test_what_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1087,22 +1304,22 @@ def test_what_cannot_be_read_is_reported(tmp_path: Path, monkeypatch: pytest.Mon
         return real(path)
 
     monkeypatch.setattr(os, "scandir", refused)
-    assert traces(tmp_path, "c1") == (tmp_path / "damaged.gz", tmp_path / "locked")
+    assert traced(tmp_path, "c1") == (tmp_path / "damaged.gz", tmp_path / "locked")
 
 
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputOutputError):
-        traces(tmp_path / "nowhere", "c1")
+        traced(tmp_path / "nowhere", "c1")
 
 
 def test_after_scrubbing_every_file_no_trace_is_left(tmp_path: Path) -> None:
     for kind, data in FILES.items():
         (tmp_path / kind).write_bytes(data)
-    assert len(traces(tmp_path, "c1")) == len(FILES)
+    assert len(traced(tmp_path, "c1")) == len(FILES)
     for kind in FILES:
         assert scrub_file(tmp_path / kind, "c1", COLUMNS) == 1
-    assert traces(tmp_path, "c1") == ()
-    assert len(traces(tmp_path, "c2")) == len(FILES)
+    assert traced(tmp_path, "c1") == ()
+    assert len(traced(tmp_path, "c2")) == len(FILES)
 
 
 def test_statistics_of_a_parquet_file_are_looked_at(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import itertools
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,12 @@ import pandas as pd
 import pytest
 from flask.testing import FlaskClient
 
+from holdfast.limits import Limits
 from holdfast.records import to_json
 from holdfast.serving import Limit, deployed, predict
+from holdfast.sources import readers
 from holdfast.sources.api import ENDPOINTS
+from holdfast.sources.readers import PROGRAM, Answer, Child, Question, Readers
 from holdfast.steps.diagnostics import summarise
 from holdfast.steps.scoring import score_deployed
 from holdfast.web import application, create_app
@@ -111,7 +116,8 @@ def test_a_prediction_needs_no_target_column(own: Workspace) -> None:
 
 def test_the_score_is_the_deployed_models_scorecard(client: FlaskClient, workspace: Workspace) -> None:
     answer = client.get("/scoring").json
-    card = score_deployed(workspace, deployed(workspace))
+    with Readers(1) as pool:
+        card = score_deployed(workspace, deployed(workspace), pool)
     assert answer == {
         "f1": card.f1.value,
         "release": (workspace.deployment_folder / "current").readlink().name,
@@ -236,11 +242,58 @@ def test_a_pickle_is_refused_and_never_opened(client: FlaskClient, listen: Liste
     assert not [event for event, _ in events if event != "open"]
 
 
-def test_no_endpoint_unpickles_connects_or_starts_anything(client: FlaskClient, listen: Listen) -> None:
+def started_by(events: list[tuple[str, tuple[Any, ...]]]) -> list[str]:
+    """What was unpickled, connected to or started, but for reading processes."""
+    readers = [sys.executable, "-P", "-m", PROGRAM]
+    others = [(event, arguments) for event, arguments in events if event != "open"]
+    return [event for event, arguments in others if event != "subprocess.Popen" or arguments[1][:4] != readers]
+
+
+def test_no_endpoint_unpickles_connects_or_starts_anything_but_reading_processes(
+    workspace: Workspace, listen: Listen
+) -> None:
+    client = create_app(workspace).test_client()
     with listen() as events:
         for path in (*PATHS, "/healthz"):
             assert client.get(path).status_code == 200
-    assert not [event for event, _ in events if event != "open"]
+    assert not started_by(events)
+
+
+def test_the_server_keeps_its_reading_process_and_its_limits(own: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[Child] = []
+
+    def start() -> Child:
+        started.append(Child())
+        return started[-1]
+
+    monkeypatch.setattr(readers, "Child", start)
+    app = create_app(own)
+    client = app.test_client()
+    for path in ("/prediction", "/scoring", "/prediction?filename=testdata.csv", "/prediction"):
+        assert client.get(path).status_code == 200
+    assert len(started) == 1
+    limited = create_app(replace(own, limits=Limits(columns=4))).test_client()
+    answer = limited.get("/prediction")
+    assert (answer.status_code, "at most 4 are read" in answer.text) == (422, True)
+    for child in started:
+        child.end()
+
+
+def test_a_file_that_kills_its_reader_costs_one_answer(own: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = create_app(own).test_client()
+    real = Child.ask
+
+    def ask_or_die(self: Child, question: Question) -> Iterator[Answer]:
+        os.kill(self._process.pid, signal.SIGSEGV)
+        return real(self, question)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Child, "ask", ask_or_die)
+        answer = client.get("/prediction")
+    assert answer.status_code == 422
+    assert answer.json
+    assert answer.json["detail"] == "the process that read it died (SIGSEGV)"
+    assert client.get("/prediction").status_code == 200
 
 
 def test_a_pickle_in_a_data_folder_is_not_opened_as_one(own: Workspace, listen: Listen) -> None:
@@ -249,7 +302,7 @@ def test_a_pickle_in_a_data_folder_is_not_opened_as_one(own: Workspace, listen: 
     with listen() as events:
         answer = client.get("/prediction?filename=evil.csv")
     assert answer.status_code == 422
-    assert not [event for event, _ in events if event != "open"]
+    assert not started_by(events)
 
 
 def test_an_exchanged_pickle_in_production_changes_no_answer(own: Workspace) -> None:

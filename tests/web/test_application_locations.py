@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -111,6 +112,8 @@ def is_confined(root: Path, path: object, _mode: object, flags: int) -> bool:
     if isinstance(path, int):
         return True
     text = os.fsdecode(path)  # type: ignore[arg-type]
+    if re.fullmatch("/proc/[0-9]+/statm", text):  # how much memory the reading process holds
+        return True
     if text.startswith("/"):
         return text.startswith(f"{root}/") and ".." not in text.split("/")
     return "/" not in text and text not in {"", ".", ".."} and bool(flags & os.O_NOFOLLOW)

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from holdfast.errors import UsageError
 from holdfast.invocation import Invocation, command
 
 AS_OF = click.option("--as-of", type=click.IntRange(min=0), metavar="VERSION", help="A version; default: the latest.")
+SHOWN_DELIVERIES = 40
 HELP = {"help_option_names": ["-h", "--help"]}
 
 
@@ -21,12 +23,12 @@ def summary(invocation: Invocation, as_of: int | None) -> None:
     """
     from holdfast.steps.datasets import summarise
 
-    invocation.show(summarise(invocation.workspace, as_of))
+    invocation.show(summarise(invocation.workspace, as_of, invocation.progress))
 
 
 @click.group("dataset", context_settings=HELP)
 def dataset() -> None:
-    """List the dataset's versions, export one, keep its files few."""
+    """List the dataset's versions and deliveries, export a version, keep its files few."""
 
 
 @command("versions")
@@ -40,6 +42,20 @@ def versions(invocation: Invocation) -> None:
     invocation.show(history(invocation.workspace))
 
 
+@command("deliveries")
+@click.option(
+    "--all", "every", is_flag=True, help=f"Show all of them, not only the first and last of {SHOWN_DELIVERIES}."
+)
+def deliveries(invocation: Invocation, *, every: bool) -> None:
+    """List everything that was delivered so far: what became of its rows, and what is part of the dataset now.
+
+    Example: holdfast dataset deliveries --all
+    """
+    from holdfast.steps.datasets import deliveries
+
+    invocation.show(deliveries(invocation.workspace), limit=None if every else SHOWN_DELIVERIES)
+
+
 @command("export")
 @click.argument("out", type=click.Path(path_type=Path))
 @AS_OF
@@ -50,7 +66,7 @@ def export(invocation: Invocation, out: Path, as_of: int | None) -> None:
     """
     from holdfast.steps.datasets import export
 
-    invocation.show(export(invocation.workspace, out, as_of))
+    invocation.show(export(invocation.workspace, out, as_of, invocation.progress))
 
 
 @command("tidy")
@@ -66,7 +82,7 @@ def tidy(invocation: Invocation) -> None:
     invocation.show(tidy(invocation.workspace))
 
 
-for _command in (versions, export, tidy):
+for _command in (versions, deliveries, export, tidy):
     dataset.add_command(_command)
 
 
@@ -141,14 +157,27 @@ for _command in (client, row, model, assessment, delivery):
 
 @command("erase")
 @click.argument("client")
-@click.option("--reason", required=True, help="Why, for the receipt. It must not name the client.")
-def erase(invocation: Invocation, client: str, reason: str) -> None:
+@click.option("--reason", default="", help="Why, for the receipt. It must not name the client.")
+@click.option("--dry-run", is_flag=True, help="Say what would be changed, and change nothing.")
+@click.option("--in-advance", is_flag=True, help="Keep out a client who is in no row and no file yet.")
+@click.option(
+    "--undo", is_flag=True, help="Take CLIENT again when it is delivered. Erased rows do not come back by it."
+)
+def erase(invocation: Invocation, client: str, reason: str, *, dry_run: bool, in_advance: bool, undo: bool) -> None:
     """Remove CLIENT from the dataset, its history, quarantine, exports, assessments and files, for good.
 
     A keyed tombstone keeps later deliveries from bringing the client back. Writes a receipt.
 
     Example: holdfast erase acme --reason "request of 20 November"
     """
-    from holdfast.steps.erasure import erase
+    from holdfast.steps.erasure import erase, plan_erasure, undo_erasure
 
-    invocation.show(erase(invocation.workspace, client, reason, invocation.progress))
+    workspace, progress = invocation.workspace, invocation.progress
+    if undo and (dry_run or in_advance):
+        raise UsageError("--undo goes with --reason alone")
+    if undo:
+        invocation.show(undo_erasure(workspace, client, reason))
+    elif dry_run:
+        invocation.show(plan_erasure(workspace, client, progress, in_advance=in_advance))
+    else:
+        invocation.show(erase(workspace, client, reason, progress, in_advance=in_advance))

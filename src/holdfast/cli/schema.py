@@ -31,15 +31,16 @@ def show(invocation: Invocation) -> None:
 @click.option("--target", help="The column that says whether the client exited.")
 @click.option("--time", help="The column that dates a row.")
 @click.option("--value", help="The column that says what a client is worth.")
-def infer(invocation: Invocation, file: Path, **roles: str | None) -> None:
+@click.option("--sheet", help="The sheet of a workbook; default: the first that is shown.")
+def infer(invocation: Invocation, file: Path, sheet: str | None, **roles: str | None) -> None:
     """Look at FILE and show the schema to put into config.json. Needs no workspace and changes nothing.
 
-    Example: holdfast schema infer clients.csv --target churned
+    FILE is CSV, also gzipped, Parquet or Excel. Example: holdfast schema infer clients.csv --target churned
     """
     from holdfast.sources.inference import Roles
     from holdfast.steps.schemas import infer_from
 
-    invocation.show(infer_from(file, Roles(**roles)))
+    invocation.show(infer_from(file, Roles(**roles), sheet))
 
 
 @command("check")

@@ -38,7 +38,7 @@ WHOLE = WholeNumber()
     "--from",
     "table",
     type=click.Path(path_type=Path),
-    help="With a copy of this CSV file, its schema found by looking.",
+    help="With a copy of this CSV, Parquet or Excel file, its schema found by looking.",
 )
 @click.option("--client", help="With --from: the column that identifies the client.")
 @click.option("--target", help="With --from: the column that says whether the client exited.")

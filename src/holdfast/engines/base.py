@@ -18,12 +18,13 @@ class View:
     """The current rows of some deliveries: what `finaldata.csv` shows.
 
     `parts`: Parquet files with the schema's columns, `_delivery` and `_line`, in order of arrival; each holds its
-    rows in order of arrival too. Rows with the same key follow each other in time; a row equal to the one before
-    is a duplicate. `conflicts` says what becomes of one that differs:
+    rows in order of arrival too. Rows with the same key follow each other in time. `conflicts` says which count:
 
-    - "keep": the key is the whole row, so none differs; the first arrival of each row counts.
-    - "latest": the key is client and time; the row that arrived last counts and has replaced those before it.
-    - "quarantine": the key is client and time; the first row counts, rows that contradict it do not.
+    - "keep": the key is the whole row; the first arrival of each row counts, the others are duplicates.
+    - "latest": the key is client and time; the row that arrived last counts and has replaced those before it. A row
+      equal to the one before is a duplicate.
+    - "quarantine": the key is client and time; the first row counts, rows that contradict it do not. A row equal to
+      any before, be it one that contradicts, is a duplicate.
 
     Deliveries `without` are left out although the parts hold them.
     """
@@ -89,6 +90,11 @@ class Engine(Protocol):
 
     def distinct(self, view: View, deliveries: frozenset[int], without: View) -> Iterator[pa.RecordBatch]:
         """The rows that the view has from some deliveries and that are not in `without`, in order of arrival."""
+
+    def overtaken(self, view: View, delivery: int, later: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """The rows of a delivery whose key a row of the `later` ones has too: `_line`, and as `_delivery` the latest
+        of those.
+        """
 
     def newest(self, view: View) -> Iterator[pa.RecordBatch]:
         """The newest row of each client: by the time column where there is one, then by arrival."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import accumulate, chain
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from holdfast.engines.base import Arrival, View
+from holdfast.engines.progress import watched
 from holdfast.engines.sql import quoted
 from holdfast.engines.summary import summarise_relation
 from holdfast.errors import CannotWrite, InputOutputError, from_os_error
+from holdfast.machine import cores
+from holdfast.progress import Progress, silent
 from holdfast.records import ColumnSummary, Occurrence
 from holdfast.schema import DELIVERY, LINE, Column, Schema
 
@@ -50,10 +52,11 @@ FAILURES = (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError, Runtim
 class DuckDBEngine:
     """One connection with its own spill folder, made in `spill_in` or where the system keeps temporary files.
 
-    What it worked out about a view, it keeps until it is closed.
+    What it worked out about a view, it keeps until it is closed. `progress` is told how far long queries are.
     """
 
-    def __init__(self, spill_in: Path | None = None) -> None:
+    def __init__(self, spill_in: Path | None = None, progress: Progress = silent) -> None:
+        self._progress = progress
         self._spill = Path(tempfile.mkdtemp(prefix="spill-", dir=spill_in))
         self._connection = duckdb.connect(
             config={
@@ -61,12 +64,12 @@ class DuckDBEngine:
                 "autoinstall_known_extensions": "false",
                 "autoload_known_extensions": "false",
                 "memory_limit": MEMORY,
-                # Of the cores that this process may use, which can be fewer than the machine has.
-                "threads": len(os.sched_getaffinity(0)),
+                "threads": cores(),
             }
         )
-        # Cells such as 1e400 and dates must read the same on every machine.
-        self._connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
+        # Cells such as 1e400 and dates must read the same on every machine. The bar is drawn by others.
+        settings = "SET TimeZone = 'UTC'; SET enable_progress_bar = true; SET enable_progress_bar_print = false"
+        self._connection.execute(settings)
         self._judged: dict[tuple[View, int], str] = {}
 
     def __enter__(self) -> DuckDBEngine:
@@ -113,7 +116,7 @@ class DuckDBEngine:
         columns = ", ".join(_written(column) for column in view.schema.columns)
         query = f"SELECT {columns} FROM {self._in_order(view, since)}"
         dialect = f"FORMAT csv, HEADER {not since}, DELIMITER ',', QUOTE '\"', ESCAPE '\"'"
-        with _explained(writing=True):
+        with _explained(writing=True), self._watched("writing rows", view, since):
             self._connection.execute(f"COPY ({query}) TO {_text(str(destination))} ({dialect})")
 
     def distinct(self, view: View, deliveries: frozenset[int], without: View) -> Iterator[pa.RecordBatch]:
@@ -125,6 +128,15 @@ class DuckDBEngine:
         yield from self._batches(
             f"SELECT {_names(view.schema)} FROM {self._survivors(view)} new WHERE {DELIVERY} IN ({numbers}) AND NOT "
             f"EXISTS (SELECT 1 FROM {others} old WHERE {same}) ORDER BY {DELIVERY}, {LINE}"
+        )
+
+    def overtaken(self, view: View, delivery: int, later: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """The rows of a delivery whose key a row of the `later` ones has too, and the latest of those."""
+        same = " AND ".join(f"old.{quoted(c)} IS NOT DISTINCT FROM new.{quoted(c)}" for c in view.key)
+        numbers, rows = ", ".join(map(str, sorted(later))) or "NULL", _rows(view)
+        yield from self._batches(
+            f"SELECT old.{LINE}, max(new.{DELIVERY}) AS {DELIVERY} FROM {rows} old JOIN {rows} new ON {same} "
+            f"WHERE old.{DELIVERY} = {delivery} AND new.{DELIVERY} IN ({numbers}) GROUP BY old.{LINE} ORDER BY ALL"
         )
 
     def newest(self, view: View) -> Iterator[pa.RecordBatch]:
@@ -140,12 +152,12 @@ class DuckDBEngine:
 
     def summarise(self, view: View) -> tuple[ColumnSummary, ...]:
         """Statistics of every column of the view, exact at any size."""
-        with _explained():
+        with _explained(), self._watched("summarising rows", view):
             return summarise_relation(self._connection, self._survivors(view), view.schema)
 
     def rewrite(self, view: View, destination: Path) -> int:
         """Write all rows of the view's deliveries, duplicates too, as one part; returns their number."""
-        rows = 0
+        rows, expected = 0, self._count(view)
         batches = self._batches(f"SELECT * FROM {_rows(view)}")
         first = next(batches)
         try:
@@ -153,6 +165,7 @@ class DuckDBEngine:
                 for batch in chain([first], batches):
                     writer.write_batch(batch)
                     rows += batch.num_rows
+                    self._progress("merging files", rows, expected)
         except OSError as error:
             raise from_os_error(error, "write", str(destination)) from error
         return rows
@@ -216,7 +229,7 @@ class DuckDBEngine:
         """
         if (view, since) not in self._judged:
             name = f"judged_{len(self._judged)}"
-            with _explained():
+            with _explained(), self._watched("comparing rows", view):
                 hashed = self._suspect(view, since)
                 # Not a temporary table, which the cursors of `_batches` would not see.
                 self._connection.execute(f"CREATE TABLE {name} AS {_judgement(view, hashed)}")
@@ -236,6 +249,12 @@ class DuckDBEngine:
             return client
         self._connection.execute(f"CREATE OR REPLACE TEMP TABLE suspects AS {_suspects(view, since, key)}")
         return key
+
+    def _watched(self, what: str, view: View, since: int = 0) -> AbstractContextManager[None]:
+        return watched(self._connection, self._progress, what, self._count(view, since))
+
+    def _count(self, view: View, since: int = 0) -> int:
+        return int(self._all(f"SELECT count(*) FROM {_rows(view, since)}")[0][0])
 
     def _all(self, query: str) -> list[tuple[Any, ...]]:
         with _explained():
@@ -278,9 +297,10 @@ def _judgement(view: View, hashed: str) -> str:
     schema = view.schema
     numbers = {name: f"c{number}" for number, name in enumerate(schema.names)}
     key = ", ".join(numbers[name] for name in view.key)
-    before = "lag" if view.conflicts == "latest" else "first_value"
-    others = [numbers[name] for name in schema.names if name not in view.key]
-    same = " AND ".join(["place > 1", *(f"{c} IS NOT DISTINCT FROM {before}({c}) OVER arrived" for c in others)])
+    same = f"row_number() OVER (PARTITION BY {', '.join(numbers.values())} ORDER BY d, l) > 1"
+    if view.conflicts == "latest":
+        others = [numbers[name] for name in schema.names if name not in view.key]
+        same = " AND ".join(["place > 1", *(f"{c} IS NOT DISTINCT FROM lag({c}) OVER arrived" for c in others)])
     conflicting = "place > 1 AND NOT same" if view.conflicts == "quarantine" else "false"
     next_one = f"CASE WHEN NOT same THEN lead(d) OVER (PARTITION BY same, {key} ORDER BY d, l) END"
     columns = ", ".join(f"{quoted(name)} AS {number}" for name, number in numbers.items())

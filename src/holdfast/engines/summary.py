@@ -28,6 +28,8 @@ MOST_BINS = 20
 MOST_FREQUENT = 10
 FEW_VALUES = 20
 """A numeric column with at most so many different values lists the most frequent."""
+FEWEST_CLIENTS = 10
+"""A text is listed only where the rows of at least so many clients have it: then it is no client's own."""
 MONTHS_OF_PERIODS = (1, 12, 120, 1_200, 12_000)
 MOST_PERIODS = 36
 GROUPS_AT_ONCE = 100_000
@@ -46,6 +48,10 @@ def summarise_relation(
     columns and once for each, so one that is dear to compute should be a table. Nothing is left in the database.
     Raises what DuckDB raises.
 
+    The most frequent values are listed of categories, labels, and numbers with at most 20 different ones. A column
+    of text can hold what somebody wrote about one client: of it only values are listed that the rows of at least 10
+    clients have (10 rows, where the schema has no client), and of the client column none.
+
     >>> import duckdb
     >>> from holdfast.schema import BRIEF_SCHEMA
     >>> with duckdb.connect() as connection:
@@ -56,7 +62,7 @@ def summarise_relation(
     """
     rows, looks = _look(connection, relation, schema)
     return tuple(
-        _summary(connection, relation, column, _without_values(column, rows, look.present), look)
+        _summary(connection, relation, schema, column, _without_values(column, rows, look.present), look)
         for column, look in zip(schema.columns, looks, strict=True)
     )
 
@@ -99,7 +105,12 @@ def _without_values(column: Column, rows: int, present: int) -> ColumnSummary:
 
 
 def _summary(
-    connection: duckdb.DuckDBPyConnection, relation: str, column: Column, counted: ColumnSummary, look: _Look
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    schema: Schema,
+    column: Column,
+    counted: ColumnSummary,
+    look: _Look,
 ) -> ColumnSummary:
     if not look.present:
         return counted
@@ -111,12 +122,25 @@ def _summary(
         name = quoted(column.name)
         ((distinct,),) = connection.execute(f"SELECT count(DISTINCT {name}) FROM {relation}").fetchall()
         return replace(counted, distinct=distinct)
-    return _of_words(connection, relation, column, counted)
+    if column.type == "text":
+        client = next((each.name for each in schema.columns if each.role == "client"), None)
+        return _of_words(connection, _grouped_by_client(relation, column, client), column, counted)
+    return _of_words(connection, f"SELECT *, rows AS clients FROM ({_grouped(relation, column)})", column, counted)
 
 
 def _grouped(relation: str, column: Column) -> str:
     name = quoted(column.name)
     return f"SELECT {name} AS value, count(*) AS rows FROM {relation} WHERE {name} IS NOT NULL GROUP BY 1"
+
+
+def _grouped_by_client(relation: str, column: Column, client: str | None) -> str:
+    """The same, with how many clients have each value; two groupings, which spill to disk, and no set for each."""
+    if client is None:
+        return f"SELECT *, rows AS clients FROM ({_grouped(relation, column)})"
+    name = quoted(column.name)
+    by_client = f"SELECT {name} AS value, count(*) AS rows FROM {relation} WHERE {name} IS NOT NULL"
+    grouped = f"{by_client} GROUP BY {name}, {quoted(client)}"
+    return f"SELECT value, sum(rows)::BIGINT AS rows, count(*) AS clients FROM ({grouped}) GROUP BY 1"
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, relation: str, column: Column) -> Iterator[tuple[Values, Counts]]:
@@ -130,12 +154,11 @@ def _groups(connection: duckdb.DuckDBPyConnection, relation: str, column: Column
 
 
 def _of_words(
-    connection: duckdb.DuckDBPyConnection, relation: str, column: Column, counted: ColumnSummary
+    connection: duckdb.DuckDBPyConnection, grouped: str, column: Column, counted: ColumnSummary
 ) -> ColumnSummary:
-    # Free text can be personal: what stands in one row alone tells of one client and nothing of the column.
-    listed = "FILTER (rows > 1)" if column.type == "text" else ""
+    listed = f"FILTER (clients >= {FEWEST_CLIENTS})" if column.type == "text" else ""
     order = "{'before': -rows, 'value': value}"
-    query = f"SELECT count(*), min({order}, {MOST_FREQUENT}) {listed} FROM ({_grouped(relation, column)})"
+    query = f"SELECT count(*), min({order}, {MOST_FREQUENT}) {listed} FROM ({grouped})"
     ((distinct, top),) = connection.execute(query).fetchall()
     labels = {1: column.exited, 0: column.stayed} if column.type == "label" else {}
     counts = (ValueCount(value=labels.get(each["value"], each["value"]), rows=-each["before"]) for each in top or ())

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from holdfast.dataset import dataset_digest, quarantine_of, remember, table_of, view_of
+from holdfast.dataset import (
+    current_view,
+    dataset_digest,
+    quarantine_of,
+    remember,
+    rule_changed,
+    table_of,
+    view_of,
+)
 from holdfast.engines.base import Arrival, View
 from holdfast.intake.history import History
 from holdfast.records import Dataset, RejectedRow, SourceFile
@@ -43,12 +51,11 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     """Count what some deliveries bring, and make each a part of the dataset; returns their complete records.
 
     For each delivery there is one commit of the table and, after it, one of the ledger: what a crash leaves between
-    the two, `dataset.reconcile` mends.
+    the two, `reconcile` mends.
     """
     if not fresh:
         return ()
     workspace, ledger = session.workspace, session.ledger
-    session.progress("comparing rows", 0, None)
     table = table_of(workspace)
     leaving = frozenset(file.number for each in fresh for file in each.superseded)
     parts = [part.path for part in table.parts()] + [each.part for each in fresh if each.part]
@@ -56,7 +63,7 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     before = _before(session, history)
     since = fresh[0].file.number if before and not leaving else 0
     arrived = {each.delivery: each for each in session.engine.arrivals(view, since)}
-    _quarantine_contradictions(session, view, history, fresh, since)
+    quarantine_contradictions(session, view, [*history.current, *(each.file for each in fresh)], since)
     files = []
     for each in fresh:
         file = _counted(each.file, arrived.get(each.file.number))
@@ -87,12 +94,12 @@ def _after(session: Session, history: History, before: Dataset | None, arrived: 
         rows=(before.rows if before else 0) + sum(each.added for each in arrived),
         exited=(before.exited if before else 0) + sum(each.exited for each in arrived),
         unlabelled=(before.unlabelled if before else 0) + sum(each.unlabelled for each in arrived),
-        files=tuple(file.name for file in history.current),
+        deliveries=len(history.current),
     )
 
 
 def _digest(session: Session, history: History) -> str:
-    return dataset_digest(session.workspace, history.current, len(session.ledger.tombstones()))
+    return dataset_digest(session.workspace, history.current, session.ledger.tombstone_changes())
 
 
 def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
@@ -117,9 +124,10 @@ def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
 def _commit(session: Session, table: DatasetTable, file: SourceFile, fresh: Fresh) -> SourceFile:
     leaving = frozenset(superseded.number for superseded in fresh.superseded)
     parts = table.parts() if leaving else ()
-    touched = [part for part in parts if any(part.first <= number <= part.last for number in leaving)]
+    touched = [part for part in parts if part.holds(leaving)]
     kept = [path for part in touched if (path := _without(session, table, part, leaving))]
-    version = table.commit("delivery", add=[*filter(None, [fresh.part]), *kept], remove=touched, delivery=file)
+    added = [*filter(None, [fresh.part]), *kept]
+    version = table.commit("delivery", add=added, remove=touched, delivery=file, left=leaving)
     return replace(file, version=version)
 
 
@@ -133,20 +141,24 @@ def _without(session: Session, table: DatasetTable, part: Part, leaving: frozens
     return path
 
 
-def _quarantine_contradictions(
-    session: Session, view: View, history: History, fresh: Sequence[Fresh], since: int
-) -> None:
+def judge_anew(session: Session, history: History) -> Iterator[str]:
+    """Where another rule for conflicts is in force than before, judge all rows by it; what to say of that."""
+    for told in rule_changed(session, history.current):
+        quarantine_contradictions(session, current_view(session.workspace), history.current, 0)
+        yield told
+
+
+def quarantine_contradictions(session: Session, view: View, deliveries: Sequence[SourceFile], since: int) -> None:
     """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries.
 
     When an earlier delivery leaves, all are judged anew (`since` 0): what its rows contradicted may count now.
     """
-    workspace = session.workspace
-    judged = [*(each.file for each in fresh), *(() if since else history.current)]
-    for file in judged:  # also what a killed command left under a number that was not used in the end
-        contradictions_beside(quarantine_of(workspace, file)).unlink(missing_ok=True)
+    workspace, files = session.workspace, {file.number: file for file in deliveries}
+    for file in deliveries:
+        if file.number >= since:
+            contradictions_beside(quarantine_of(workspace, file)).unlink(missing_ok=True)
     if view.conflicts != "quarantine":
         return
-    files = {file.number: file for file in (*history.current, *(each.file for each in fresh))}
     with ExitStack() as stack:
         writers: dict[int, QuarantineWriter] = {}
         for batch in session.engine.contradictions(view, since):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted, SourceUnreachable
 from holdfast.limits import Limits
 from holdfast.sourcelist import FolderSource
-from holdfast.sources.files import digest_of_delivery, list_folder, open_regular
+from holdfast.sources.files import digest_of_delivery, list_folder, name_of, open_regular
 from holdfast.sources.kinds import kind_of_name, refuse_what_is_not_csv
 from holdfast.workspace import Workspace
 
@@ -47,8 +47,8 @@ class Found:
 
     @property
     def name(self) -> str:
-        """The file's name."""
-        return self.path.name
+        """The file's name, as records hold it."""
+        return name_of(self.path)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +95,12 @@ def look(workspace: Workspace, known: Known) -> Lying:
             try:
                 files.append(_identified(path, source, label, workspace.limits))
             except FileNotFoundError:
-                notices.append(f"{path.name}: left alone, it has just vanished")
+                notices.append(f"{name_of(path)}: left alone, it has just vanished")
             except (FileRefused, NotPermitted, InputOutputError) as error:
                 if not os.path.lexists(path):
-                    notices.append(f"{path.name}: left alone, it has just vanished")
+                    notices.append(f"{name_of(path)}: left alone, it has just vanished")
                 else:
-                    unreadable.append((path.name, label, error))
+                    unreadable.append((name_of(path), label, error))
     deferred = dict(_unsettled(workspace, [file for file in files if not known(file)]))
     return Lying(
         files=tuple(file for file in files if file.path not in deferred),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from holdfast.dataset import quarantine_of
+from holdfast.dataset import next_number, quarantine_of
 from holdfast.errors import ConfigurationError, FileRefused, HoldfastError, NotPermitted, SourceUnreachable
 from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
@@ -59,13 +59,15 @@ class _Table:
             stored, watermark = self._read(destination, last)
             if last and stored.digest == last.digest:
                 return
-            for path in (quarantine, part):
+            if last and not self.source.watermark and not self.source.may_be_empty:
+                self._refuse_nothing(stored, held[-1])
+            for path in (part, quarantine):  # refused rows never without the part
                 move_into_place(unfinished(path), path)
         except FileRefused as error:
             taken.files.append(replace(entry, number=0, status="refused", error=error.record(self.session.run_id)))
             return
         finally:
-            for path in (quarantine, part):
+            for path in (part, quarantine):
                 unfinished(path).unlink(missing_ok=True)
         superseded = () if self.source.watermark else self.history.with_repairs(held[-1:])
         file = replace(
@@ -80,6 +82,13 @@ class _Table:
         )
         taken.rejected += stored.shown
 
+    def _refuse_nothing(self, stored: Stored, before: SourceFile) -> None:
+        """A table that had rows and has none is more likely a fault than the truth: what was read before is kept."""
+        if before.rows and not stored.rows:
+            message = f"it has no rows any more; the {before.rows:,} that were read on {before.received} are kept"
+            hint = 'if it is meant to be empty, write "may_be_empty": true into this source'
+            raise FileRefused(message, file=self.source.name, hint=hint)
+
     def _readings(self) -> tuple[SourceFile, ...]:
         """Every reading of this source so far; repaired rows of one are none."""
         workspace = self.session.workspace
@@ -89,7 +98,7 @@ class _Table:
     def _entry(self) -> SourceFile:
         now = utc_now()
         return SourceFile(
-            number=self.session.ledger.next_delivery(),
+            number=next_number(self.session),
             name=f"{self.source.table or 'query'} at {now}",
             folder=self.source.name,
             digest="0" * 64,

@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
 
-from holdfast.dataset import quarantine_of
+from holdfast.dataset import next_number, quarantine_of, table_of, view_of
 from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
 from holdfast.intake.history import History
 from holdfast.intake.storing import Destination, Passing, store
 from holdfast.records import QuarantineAct, SourceFile
+from holdfast.schema import DELIVERY, LINE
 from holdfast.session import Session, utc_now
 from holdfast.sources.repaired import RepairedRows, RowText
 from holdfast.store.files import replacing
 from holdfast.workspace import current_user
 
 
-def replay_rows(
-    session: Session, history: History, origin: SourceFile, texts: Sequence[RowText], erased: Erased
-) -> tuple[SourceFile, ...]:
-    """Take in those of a delivery's rows that keep the schema; returns the delivery that they became, if any did.
+class Replayed(NamedTuple):
+    """The delivery that repaired rows became, if any did, and how many were let go because later ones came since."""
 
+    files: tuple[SourceFile, ...]
+    overtaken: int = 0
+
+
+def replay_rows(
+    session: Session, history: History, origin: SourceFile, texts: Iterable[RowText], erased: Erased
+) -> Replayed:
+    """Take in those of a delivery's rows that keep the schema.
+
+    Where the latest row of a key counts, a row is let go (waived) if a delivery after that in which it stood first
+    has brought one with the same key: taken in now, it would count as the newest.
+    `texts` are gone through several times, and never held in memory all at once.
     The table's commit comes first and is known by the rows' digest; rows that a crash left unmarked are marked by
     the next call.
     """
-    workspace, ledger = session.workspace, session.ledger
+    workspace = session.workspace
     name = origin.name if origin.repairs else f"{origin.name} (repaired)"
+    reading = f"reading {name}"
     longest = workspace.limits.field_characters
     rows = RepairedRows(texts, origin.header, name, workspace.schema, origin.digest, longest=longest)
     twin = history.twin(rows.digest)
@@ -33,13 +48,13 @@ def replay_rows(
         for _ in rows:
             pass
         _mark(session, origin, rows.taken, twin.number)
-        return ()
+        return Replayed(())
     file = SourceFile(
-        number=ledger.next_delivery(),
+        number=next_number(session),
         name=rows.name,
         folder=origin.folder,
         digest=rows.digest,
-        size=sum(len(row.text.encode()) for row in texts),
+        size=rows.size,
         received=utc_now(),
         status="accepted",
         repairs=origin.repairs or origin.number,  # rows repaired twice leave with the file that they stood in, too
@@ -47,28 +62,76 @@ def replay_rows(
     part, quarantine = part_path(session, file), quarantine_of(workspace, file)
     with replacing(quarantine) as new_quarantine, replacing(part) as new_part:
         destination = Destination(delivery=file.number, part=new_part, quarantine=new_quarantine)
-        stored = store(rows, workspace.schema, destination, Passing(erased=erased.recogniser()), lambda _: None)
-    if not stored.rows:
+        passing = Passing(erased=erased.recogniser())
+        stored = store(rows, workspace.schema, destination, passing, lambda n: session.progress(reading, n, None))
+        overtaken = _overtaken(session, history, file, new_part)
+    if overtaken or not stored.rows:
         part.unlink()
         quarantine.unlink()
-        return ()
+    if overtaken:
+        _waive(session, origin, overtaken)
+        others = replay_rows(session, history, origin, _Others(texts, overtaken.keys()), erased)
+        return others._replace(overtaken=len(overtaken))
+    if not stored.rows:
+        return Replayed(())
     committed = commit(session, history, [Fresh(file=stored.told_in(file), part=part)])
     _mark(session, origin, rows.taken, file.number)
-    return committed
+    return Replayed(committed)
 
 
-def _mark(session: Session, origin: SourceFile, lines: Sequence[int], number: int) -> None:
-    acts = [
-        QuarantineAct(
-            delivery=origin.number,
-            line=line,
-            act="replayed",
-            text=None,
-            reason=None,
-            replayed_as=number,
-            actor=current_user(),
-            created=utc_now(),
-        )
-        for line in lines
-    ]
+@dataclass(frozen=True, slots=True)
+class _Others:
+    """Rows but for those of some lines, gone through as often as they are needed."""
+
+    texts: Iterable[RowText]
+    lines: Container[int]
+
+    def __iter__(self) -> Iterator[RowText]:
+        return (row for row in self.texts if row.line not in self.lines)
+
+
+def _overtaken(session: Session, history: History, file: SourceFile, part: Path) -> dict[int, SourceFile]:
+    """The lines of repaired rows whose key a later delivery has brought too, with the latest such delivery.
+
+    Repaired rows came when the delivery did in which they had stood first.
+    """
+    workspace = session.workspace
+    if workspace.conflicts != "latest":
+        return {}
+    origin = file.repairs or file.number
+    later = {each.number: each for each in history.current if (each.repairs or each.number) > origin}
+    parts = [each.path for each in table_of(workspace).parts() if each.holds(later)]
+    view = view_of(workspace, [*parts, part])
+    found = (
+        row for batch in session.engine.overtaken(view, file.number, frozenset(later)) for row in batch.to_pylist()
+    )
+    return {row[LINE]: later[row[DELIVERY]] for row in found}
+
+
+def _mark(session: Session, origin: SourceFile, lines: Iterable[int], number: int) -> None:
+    done = _act(origin)
+    session.ledger.record_acts(session.run_id, (replace(done, line=line, replayed_as=number) for line in lines))
+
+
+def _waive(session: Session, origin: SourceFile, overtaken: Mapping[int, SourceFile]) -> None:
+    done, key = replace(_act(origin), act="waived"), " and ".join(view_of(session.workspace, []).key)
+    why = {
+        file.number: f"delivery {file.number} ({file.name}) has a later row of the same {key}"
+        for file in overtaken.values()
+    }
+    acts = (replace(done, line=line, reason=why[file.number]) for line, file in overtaken.items())
     session.ledger.record_acts(session.run_id, acts)
+
+
+def _act(origin: SourceFile) -> QuarantineAct:
+    """What is done to a row of a delivery, by whom and when."""
+    return QuarantineAct(
+        delivery=origin.number,
+        line=0,
+        act="replayed",
+        text=None,
+        reason=None,
+        replayed_as=None,
+        actor=current_user(),
+        created=utc_now(),
+    )

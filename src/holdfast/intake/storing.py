@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,6 +108,19 @@ def store(
     )
 
 
+def is_of_erased(text: str, header: Sequence[str], client: str, erased: Tombstones) -> bool:
+    """True if a refused row is that of a client who was erased; `client` is the column of ids in the `header`.
+
+    Where its fields cannot be told apart, any of them may be the client's.
+    """
+    fields = fields_of(text)
+    if fields is None or len(fields) != len(header):
+        fields = re.split('[,;"\t\r\n]', text)
+    elif client in header:
+        fields = [fields[header.index(client)]]
+    return bool(erased.mask(pa.array(fields)).any())
+
+
 class _Rows:
     """The rows of a delivery as they pass, and what is counted on the way."""
 
@@ -136,24 +149,13 @@ class _Rows:
             self._strange_labels += parsed.unlabelled[: SHOWN_REJECTS - len(self._strange_labels)]
             batch = self._without_erased(parsed)
             self.unlabelled += batch.column(self._schema.target.name).null_count
-            self._decomposed += _decomposed(batch.column(self._schema.client.name))
+            self._decomposed += decomposed(batch.column(self._schema.client.name))
             progress(self._delivered.rows)
             yield batch
 
     def _of_erased(self, row: RejectedRow) -> bool:
-        """True if a refused row is that of a client who was erased.
-
-        Where its fields cannot be told apart, any of them may be the client's.
-        """
-        if self._passing.erased is None:
-            return False
-        fields, header = fields_of(row.text), self._delivered.header
-        client = self._schema.client.name
-        if fields is None or len(fields) != len(header):
-            fields = re.split('[,;"\t\r\n]', row.text)
-        elif client in header:
-            fields = [fields[header.index(client)]]
-        return bool(self._passing.erased.mask(pa.array(fields)).any())
+        erased, client = self._passing.erased, self._schema.client.name
+        return erased is not None and is_of_erased(row.text, self._delivered.header, client, erased)
 
     def _new(self, rejected: tuple[RejectedRow, ...]) -> tuple[RejectedRow, ...]:
         before = self._passing.refused_before
@@ -176,15 +178,20 @@ class _Rows:
             first = self._strange_labels[0]
             yield f"{name}: labels are {first.rule}, from line {first.line} on: those rows are kept without a label"
         if self._decomposed:
-            yield (
-                f"{name}: {self._decomposed} client ids are not in Unicode's composed form; they may look like "
-                "others that are, and are other clients"
-            )
+            yield notice_of_decomposed(name, self._decomposed)
         if self.erased:
             yield f"{name}: {self.erased} rows of erased clients were left out"
 
 
-def _decomposed(clients: pa.StringArray) -> int:
+def notice_of_decomposed(name: str, ids: int) -> str:
+    """That so many client ids of a file would change under Unicode normal form C."""
+    return (
+        f"{name}: {ids} client ids are not in Unicode's composed form; they may look like others that are, and are "
+        "other clients"
+    )
+
+
+def decomposed(clients: pa.StringArray) -> int:
     """How many ids would change under Unicode normal form C."""
     if clients.nbytes == 0 or pc.all(pc.string_is_ascii(clients)).as_py():
         return 0

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO
 
-from holdfast.dataset import quarantine_of
+from holdfast.dataset import next_number, quarantine_of
 from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted
 from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
 from holdfast.intake.finding import Found, Lying
 from holdfast.intake.history import History
-from holdfast.intake.readers import ReaderKilled, Readers, Request
+from holdfast.intake.reading_files import Request, store_files
 from holdfast.intake.storing import Destination, Stored
+from holdfast.machine import cores
 from holdfast.records import RejectedRow, SourceFile
 from holdfast.session import Session, utc_now
 from holdfast.sources.files import digest_of_delivery, open_regular
+from holdfast.sources.parsed import Reading
+from holdfast.sources.readers import ReaderKilled, Readers
 from holdfast.store.files import move_into_place, unfinished
 
 GROUP_BYTES = 1 << 30
@@ -49,7 +51,8 @@ def take_files(session: Session, history: History, lying: Lying, erased: Erased)
 
 def _worth(files: Sequence[Found]) -> int:
     """How many reading processes pay for these files."""
-    return max(1, min(len(os.sched_getaffinity(0)), len(files), 1 + sum(file.size for file in files) // SECOND_READER_BYTES))
+    paid = 1 + sum(file.size for file in files) // SECOND_READER_BYTES
+    return max(1, min(cores(), len(files), paid))
 
 
 def _groups(files: Sequence[Found]) -> Iterator[list[Found]]:
@@ -75,7 +78,7 @@ class _Group:
 
     def take(self, files: Sequence[Found]) -> None:
         """Read those that are no copies of others, then commit all in their order."""
-        number = self.session.ledger.next_delivery()
+        number = next_number(self.session)
         entries = [self._entry(file, number + place) for place, file in enumerate(files)]
         originals: dict[str, tuple[Found, SourceFile]] = {}
         for file, entry in zip(files, entries, strict=True):
@@ -126,7 +129,7 @@ class _Group:
             readable = [file for file, _ in files if file.digest not in outcomes]
             # They end before the rows are compared: what they hold would count as well.
             readers = stack.enter_context(Readers(_worth(readable)))
-            for file, outcome in zip(readable, readers.read(requests, self.session.progress), strict=True):
+            for file, outcome in zip(readable, store_files(readers, requests, self.session.progress), strict=True):
                 outcomes[file.digest] = self._checked(file, outcome)
         return outcomes
 
@@ -137,11 +140,13 @@ class _Group:
         return Request(
             stream=stream,
             name=file.name,
-            schema=self.session.workspace.schema,
-            limits=self.session.workspace.limits,
+            reading=Reading(
+                schema=self.session.workspace.schema,
+                limits=self.session.workspace.limits,
+                renamed=dict(file.columns),
+                sheet=file.sheet,
+            ),
             destination=Destination(delivery=entry.number, part=unfinished(part), quarantine=unfinished(quarantine)),
-            renamed=dict(file.columns),
-            sheet=file.sheet,
             erased=self.erased,
         )
 
@@ -160,7 +165,7 @@ class _Group:
     def _fresh(self, file: Found, entry: SourceFile, stored: Stored) -> Fresh:
         """The delivery as it will be committed, its two files in their places."""
         part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
-        for path in (quarantine, part):
+        for path in (part, quarantine):  # refused rows never without the part
             move_into_place(unfinished(path), path)
         superseded = self.history.superseded_by(file, self.lying)
         self.taken.rejected += stored.shown

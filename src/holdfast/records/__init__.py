@@ -15,6 +15,7 @@ from holdfast.records.data import (
     Dataset,
     DatasetHistory,
     DatasetVersion,
+    DeliveryList,
     IngestRecord,
     Occurrence,
     RejectedRow,
@@ -34,6 +35,7 @@ from holdfast.records.model import (
 )
 from holdfast.records.process import Action, Decision, Observation, RunRecord
 from holdfast.records.quarantine import (
+    EVERY_LINE,
     QuarantineAct,
     QuarantinedDelivery,
     QuarantineDone,
@@ -44,8 +46,11 @@ from holdfast.records.quarantine import (
 from holdfast.records.summary import DatasetSummary
 from holdfast.records.tracing import (
     DatasetExport,
+    ErasurePlan,
     ErasureReceipt,
+    ErasureUndone,
     Lineage,
+    Remnant,
     TracedAssessment,
     TracedModel,
     TracedRow,
@@ -67,6 +72,7 @@ from holdfast.records.watching import (
 )
 
 __all__ = [
+    "EVERY_LINE",
     "Action",
     "Assessment",
     "BrokenCell",
@@ -85,9 +91,12 @@ __all__ = [
     "DatasetSummary",
     "DatasetVersion",
     "Decision",
+    "DeliveryList",
     "DemoRecord",
     "Diagnosis",
+    "ErasurePlan",
     "ErasureReceipt",
+    "ErasureUndone",
     "GoldenRow",
     "IngestRecord",
     "InitRecord",
@@ -108,6 +117,7 @@ __all__ = [
     "QuarantinedRow",
     "RejectedRow",
     "Release",
+    "Remnant",
     "ReportRecord",
     "RiskModel",
     "RunRecord",

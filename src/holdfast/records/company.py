@@ -53,7 +53,10 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One screen: what is deployed, how good it is, what came in, what happens next."""
+    """One screen: what is deployed, how good it is, what came in, what happens next.
+
+    `deliveries`: the latest ones; `earlier_deliveries`: how many came before them.
+    """
 
     workspace: str
     source: str
@@ -66,3 +69,4 @@ class Status:
     assessed: str | None
     runs: tuple[RunSummary, ...]
     next: tuple[str, ...]
+    earlier_deliveries: int = 0

@@ -60,7 +60,7 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """The current rows of one input folder at one version (`digest` of the deliveries in it)."""
+    """The current rows of one input folder at one version (`digest` of the deliveries in it, so many `deliveries`)."""
 
     source: str
     digest: str
@@ -68,7 +68,7 @@ class Dataset:
     rows: int
     exited: int
     unlabelled: int
-    files: tuple[str, ...]
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class IngestRecord:
 class Occurrence:
     """One delivered row of a client: where it stood, its values as text, and whether it counts.
 
-    `state`: current, duplicate (of the row before it), replaced (by the delivery `replaced_by`), or conflicting
+    `state`: current, duplicate (of a row before it), replaced (by the delivery `replaced_by`), or conflicting
     (it contradicts an earlier row, and the rule is to quarantine it).
     """
 
@@ -108,6 +108,17 @@ class Occurrence:
     state: Literal["current", "duplicate", "replaced", "conflicting"]
     replaced_by: int | None
     values: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryList:
+    """Everything that was ever delivered to a dataset, oldest first, and the numbers of the deliveries that it is made
+    of now.
+    """
+
+    source: str
+    deliveries: tuple[SourceFile, ...]
+    current: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

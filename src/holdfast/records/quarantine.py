@@ -9,11 +9,15 @@ from holdfast.records.data import SourceFile
 
 State = Literal["open", "repaired", "waived", "replayed"]
 
+EVERY_LINE = 0
+"""Where an act names no line because it is one on every row of a delivery that was not taken in before."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineAct:
     """What somebody did to one quarantined row: repaired it (`text` is the new one), waived it, or replayed it.
 
+    `line` 0: to every row of the delivery that had not been taken in. `text` is None once it was let go.
     `replayed_as`: the number of the delivery that took the row in.
     """
 
@@ -75,7 +79,7 @@ class QuarantineList:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineShow:
     """Refused rows with their original text, whose fields `header` names; the first of `total`. `file`: a table of
-    them that was written, to be corrected.
+    them that was written, to be corrected; `notices` say what is not in it.
     """
 
     delivery: int
@@ -84,13 +88,17 @@ class QuarantineShow:
     total: int
     rows: tuple[QuarantinedRow, ...]
     file: str | None = None
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuarantineDone:
-    """What a command did to quarantined rows: how many, and what comes next."""
+    """What a command did to quarantined rows: how many, and what comes next.
 
-    act: Literal["repaired", "waived"]
+    `ids`: the first of these rows, or deliveries that are meant as a whole. "forgotten": their texts were let go.
+    """
+
+    act: Literal["repaired", "waived", "forgotten"]
     rows: int
     ids: tuple[str, ...]
     notices: tuple[str, ...]

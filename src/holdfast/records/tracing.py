@@ -61,29 +61,70 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ErasureReceipt:
+class Remnant:
+    """A place that still mentions an erased client, or was not searched: why, and what to do `next`."""
+
+    place: str
+    reason: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasurePlan:
+    """What an erasure changes, or would change.
+
+    `rows`: delivered rows of the client in the datasets; `deliveries`: those that held the client, refused rows too.
+    `cleaned`: files and how many rows, lines or values left each. `deleted`: files that were removed as a whole.
+    `models`: those that learned from the client's rows, `in_production` the release that serves one.
+    `changed_versions`: earlier versions of the dataset that are read without the client from now on;
+    `unreadable_versions`: those that are gone. `searched`: the folders in which every file was searched byte by byte,
+    `files_searched` how many files. `remaining`: what is left in them: nothing, or the erasure is not complete.
+    `elsewhere`: what belongs to others, where Holdfast only reads.
+    """
+
+    rows: int
+    deliveries: tuple[int, ...]
+    cleaned: dict[str, int]
+    deleted: tuple[str, ...]
+    models: tuple[TracedModel, ...]
+    in_production: str | None
+    changed_versions: tuple[int, ...]
+    unreadable_versions: tuple[int, ...]
+    searched: tuple[str, ...]
+    files_searched: int
+    remaining: tuple[Remnant, ...]
+    elsewhere: tuple[Remnant, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureReceipt(ErasurePlan):
     """The proof that a client was erased, without naming the client: only the keyed `tombstone` tells who.
 
-    `cleaned`: files and how many rows, lines or values left each. `deleted`: files that were removed as a whole.
-    `models`: those that learned from the client's rows, `in_production` the one that serves. `unreadable_versions`:
-    versions of the dataset that are gone with the rows. `elsewhere`: places outside the workspace that Holdfast
-    reads and does not clean. `remaining`: files in which the byte search still found the client: none, or the
-    erasure is not complete.
+    `receipt`: the file that it is written to. What was changed and what is left: see ErasurePlan.
     """
 
     tombstone: str
     reason: str
     erased: str
     actor: str
-    rows: int
-    cleaned: dict[str, int]
-    deleted: tuple[str, ...]
-    models: tuple[TracedModel, ...]
-    in_production: str | None
-    unreadable_versions: tuple[int, ...]
-    elsewhere: tuple[str, ...]
-    remaining: tuple[str, ...]
-    files_searched: int
+    receipt: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureUndone:
+    """A tombstone was taken away: later deliveries of the client are taken again. Erased rows did not come back.
+
+    `read_again`: files and tables that the next ingestion reads again, because they may still hold the client's rows.
+    `deliver_again`: files of the workspace from which the client was erased; their originals bring the rows back.
+    """
+
+    tombstone: str
+    reason: str
+    undone: str
+    actor: str
+    read_again: tuple[str, ...]
+    deliver_again: tuple[str, ...]
     receipt: str
     seconds: float
 

@@ -69,7 +69,7 @@ class ColumnSummary:
 
     `distinct`: how many different values there are; missing is none. `top`: the most frequent ones, at most 10, ties
     in the order of the values; of categories and labels (in the schema's words), of numbers with at most 20 different
-    values, and of texts that more than one row has. The client column has none: it would say nothing.
+    values, and of texts that rows of at least 10 clients have. The client column has none: it would say nothing.
 
     What does not apply is None or (), as is everything but `distinct` of a column without values. Neither the
     deviation of one row nor one beyond the largest float is a number; it is None too.

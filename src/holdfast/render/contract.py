@@ -87,7 +87,8 @@ def check_lines(record: SchemaCheck) -> Lines:
     if record.broken:
         yield _rules(record.broken[:SHOWN_RULES])
     if len(record.broken) > SHOWN_RULES:
-        yield f"and {count(len(record.broken) - SHOWN_RULES, 'more rule', 'more rules')}, each broken by fewer rows"
+        others = count(len(record.broken) - SHOWN_RULES, "more rule", "more rules")
+        yield f"and {others}, each broken by fewer rows: --json"
     yield from (f"note: {plain(notice)}" for notice in record.notices)
     yield _verdict(record)
 

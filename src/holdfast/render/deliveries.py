@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from holdfast.records import Dataset, IngestRecord, RejectedRow, SourceFile
+from holdfast.records import Dataset, DeliveryList, IngestRecord, SourceFile
 from holdfast.render.terminal import Lines, Table, notes
 from holdfast.render.words import count, plain
 
 SHOWN_DELIVERIES = 12
 SHOWN_REFUSALS = 8
 SHOWN_REJECTS = 8
+ALL_DELIVERIES = "holdfast dataset deliveries --all"
 
 
 def ingest_lines(record: IngestRecord) -> Lines:
@@ -21,7 +22,7 @@ def ingest_lines(record: IngestRecord) -> Lines:
     if record.files:
         yield deliveries_table(record.files, home=record.dataset.source)
     yield from refusals([file for file in record.files if file.status == "refused"])
-    yield from _rejected(record.rejected[:SHOWN_REJECTS], record.quarantined)
+    yield from _rejected(record)
     yield from pending(record)
     yield from notes(record.notices)
     yield f"{dataset_text(record.dataset)} ({conservation(record)}; {record.seconds:.1f} s)"
@@ -39,8 +40,27 @@ def _heading(record: IngestRecord) -> str:
     return f"{sources}: {count(len(record.files), 'new file', 'new files')}, {record.known:,} known already"
 
 
-def deliveries_table(files: Sequence[SourceFile], *, home: str | None = None) -> Table:
-    """Deliveries with their counts; with their sources if those are several, `home` among them."""
+def delivery_lines(record: DeliveryList, limit: int | None = None) -> Lines:
+    """What a terminal shows of everything that was ever delivered to a dataset; of more than `limit` first and last."""
+    if not record.deliveries:
+        yield f"{plain(record.source)}: nothing has been delivered yet; holdfast ingest takes files in"
+        return
+    accepted = count(len(record.current), "delivery", "deliveries")
+    total = count(len(record.deliveries), "delivery", "deliveries")
+    yield f"{plain(record.source)}: {total}; the dataset is made of {accepted}"
+    yield deliveries_table(record.deliveries, home=record.source, current=record.current, most=limit)
+
+
+def deliveries_table(
+    files: Sequence[SourceFile],
+    *,
+    home: str | None = None,
+    current: Collection[int] | None = None,
+    most: int | None = SHOWN_DELIVERIES,
+) -> Table:
+    """Deliveries with their counts; with their sources if those are several, `home` among them. Where it is known
+    which are `current`, the others are marked.
+    """
     several = len({file.folder for file in files} | ({home} if home else set())) > 1
     longest = max((len(str(file.number)) for file in files), default=0)
     headings = ("delivery", "source", "rows", "accepted", "duplicate", "quarantined", "erased", "replacing", "")
@@ -50,15 +70,17 @@ def deliveries_table(files: Sequence[SourceFile], *, home: str | None = None) ->
             file.folder if several else "",
             *(f"{counted:,}" for counted in (file.rows, file.accepted, file.duplicate, file.quarantined)),
             *(f"{counted:,}" if counted else "" for counted in (file.erased, file.replaced)),
-            _remark(file),
+            _remark(file, left=current is not None and file.number not in current),
         )
         for file in files
     ]
-    return Table(headings, rows, numbers=(2, 3, 4, 5, 6, 7), most=SHOWN_DELIVERIES)
+    return Table(headings, rows, numbers=(2, 3, 4, 5, 6, 7), most=most, rest=ALL_DELIVERIES)
 
 
-def _remark(file: SourceFile) -> str:
+def _remark(file: SourceFile, *, left: bool) -> str:
     """What is not said by the counts."""
+    if file.status == "accepted" and left:
+        return "left the dataset"
     if file.status == "refused":
         return "refused"
     if file.status == "duplicate":
@@ -68,14 +90,15 @@ def _remark(file: SourceFile) -> str:
     return "supersedes an older one" if file.supersedes else ""
 
 
-def refusals(files: Sequence[SourceFile]) -> Iterator[str]:
-    """Why files were refused as a whole, and what to do; of very many the first."""
-    for file in files[:SHOWN_REFUSALS]:
+def refusals(files: Sequence[SourceFile], most: int | None = SHOWN_REFUSALS) -> Iterator[str]:
+    """Why files were refused as a whole, and what to do; of more than `most` the first."""
+    for file in files[:most]:
         error = file.error or {}
         place = f" line {error['row']}" if error.get("row") else ""
         yield f"refused: {plain(file.name)}{place}: {_explained(error)}"
-    if len(files) > SHOWN_REFUSALS:
-        yield f"and {count(len(files) - SHOWN_REFUSALS, 'more refused file', 'more refused files')}"
+    if most is not None and len(files) > most:
+        others = count(len(files) - most, "more refused file", "more refused files")
+        yield f"and {others}: holdfast quarantine list --all"
 
 
 def _explained(error: Mapping[str, Any]) -> str:
@@ -83,12 +106,15 @@ def _explained(error: Mapping[str, Any]) -> str:
     return plain(f"{error.get('message')}.{hint}", 1000)
 
 
-def _rejected(shown: Sequence[RejectedRow], quarantined: int) -> Iterator[str]:
+def _rejected(record: IngestRecord) -> Iterator[str]:
+    shown = record.rejected[:SHOWN_REJECTS]
     for row in shown:
         where = f"{plain(row.file)} line {row.line}" + (f", {plain(row.column)}" if row.column else "")
         yield f"quarantined: {where}: {plain(row.rule)}: {plain(row.text, 100)}"
-    if quarantined > len(shown) > 0:
-        yield f"and {count(quarantined - len(shown), 'more quarantined row', 'more quarantined rows')}"
+    if record.quarantined > len(shown) > 0:
+        others = count(record.quarantined - len(shown), "more quarantined row", "more quarantined rows")
+        held = [file.number for file in record.files if file.quarantined]
+        yield f"and {others}: holdfast quarantine " + (f"show {held[0]}" if len(held) == 1 else "list")
 
 
 def pending(record: IngestRecord) -> Iterator[str]:

@@ -5,26 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from holdfast.records import QuarantinedDelivery, QuarantineDone, QuarantinedRow, QuarantineList, QuarantineShow
-from holdfast.render.deliveries import refusals
+from holdfast.render.deliveries import SHOWN_REFUSALS, refusals
 from holdfast.render.terminal import Lines, Table, minute, notes
 from holdfast.render.words import count, plain
 
 SHOWN_IDS = 12
+ALL = "holdfast quarantine list --all"
 LONGEST_FIELDS = 1000
 
 
-def list_lines(record: QuarantineList) -> Lines:
-    """What a terminal shows of everything in quarantine."""
+def list_lines(record: QuarantineList, limit: int | None = None) -> Lines:
+    """What a terminal shows of everything in quarantine.
+
+    With a `limit` only deliveries in which something waits, and of more than so many the first and last.
+    """
     if not record.deliveries and not record.refused:
         yield "nothing is in quarantine: every row was taken in"
         return
     yield _totals(record)
-    if record.deliveries:
-        yield _deliveries(record.deliveries)
-    yield from refusals(record.refused)
+    shown = [each for each in record.deliveries if limit is None or each.open or each.repaired]
+    if shown:
+        yield _deliveries(shown, limit)
+    others = len(record.deliveries) - len(shown)
+    if others:
+        other = "other " if shown else ""
+        yield f"nothing waits in {count(others, f'{other}delivery', f'{other}deliveries')}: {ALL}"
+    yield from refusals(record.refused, limit and SHOWN_REFUSALS)
     yield from _next_of_list(record)
 
 
@@ -37,10 +47,11 @@ def _totals(record: QuarantineList) -> str:
     return ", ".join(totals)
 
 
-def _deliveries(deliveries: Sequence[QuarantinedDelivery]) -> Table:
+def _deliveries(deliveries: Sequence[QuarantinedDelivery], limit: int | None) -> Table:
     several = len({each.folder for each in deliveries}) > 1
     longest = max(len(str(each.delivery)) for each in deliveries)
-    headings = ("delivery", "source", "received (UTC)", "refused", "open", "repaired", "waived", "replayed")
+    counted = ("refused", "open", "repaired", "waived", "replayed", "unlabelled")
+    headings = ("delivery", "source", "received (UTC)", *counted, "rules that open rows break")
     rows = [
         (
             f"{each.delivery:>{longest}} {each.name}",
@@ -53,7 +64,7 @@ def _deliveries(deliveries: Sequence[QuarantinedDelivery]) -> Table:
         )
         for each in deliveries
     ]
-    return Table((*headings, "unlabelled", "rules that open rows break"), rows, numbers=(3, 4, 5, 6, 7, 8))
+    return Table(headings, rows, numbers=(3, 4, 5, 6, 7, 8), most=limit, rest=ALL)
 
 
 def _broken(delivery: QuarantinedDelivery) -> str:
@@ -78,8 +89,8 @@ def _next_of_list(record: QuarantineList) -> Iterator[str]:
 def show_lines(record: QuarantineShow) -> Lines:
     """What a terminal shows of quarantined rows: their texts, one a line; of a single row every field."""
     rows, shown = count(record.total, "row", "rows"), len(record.rows)
-    first = f", the first {shown:,} of them" if shown < record.total else ""
-    yield f"delivery {record.delivery}, {plain(record.name)}: {rows} in quarantine{first}"
+    which = f", the first {shown:,} of them" if shown < record.total else _states(record.rows)
+    yield f"delivery {record.delivery}, {plain(record.name)}: {rows} in quarantine{which}"
     fields = _fields(record) if record.total == 1 else None
     if fields is not None:
         yield _told(record.rows[0])
@@ -88,13 +99,20 @@ def show_lines(record: QuarantineShow) -> Lines:
         yield f"fields: {plain(','.join(record.header), LONGEST_FIELDS)}"
         yield _texts(record.rows)
     if record.file:
-        yield f"written to {record.file}: correct the fields there, leave the first column as it is"
-        yield f"next: holdfast quarantine repair {record.delivery} --from {record.file}"
+        yield f"written to {plain(record.file)}: correct the fields there, leave the first line and column as they are"
+        yield from notes(record.notices)
+        yield f"next: holdfast quarantine repair {record.delivery} --from {shlex.quote(plain(record.file))}"
         return
     if shown < record.total:
         more = count(record.total - shown, "more row", "more rows")
-        yield f"and {more}: --all shows them, --out FILE.csv writes all to a file, to be corrected there"
+        yield f"and {more}: --limit {record.total} shows all; --out FILE.csv writes all to a file, to be corrected"
     yield from _next_of_rows(record)
+
+
+def _states(rows: Sequence[QuarantinedRow]) -> str:
+    """How many rows stand how, where they do not all stand alike."""
+    states = Counter("unlabelled" if row.kept else row.state for row in rows)
+    return f": {', '.join(f'{number:,} {state}' for state, number in states.items())}" if len(states) > 1 else ""
 
 
 def _texts(rows: Sequence[QuarantinedRow]) -> Table:
@@ -160,13 +178,27 @@ def _next_of_rows(record: QuarantineShow) -> Iterator[str]:
 def done_lines(record: QuarantineDone) -> Lines:
     """What a terminal shows of rows that were repaired or waived."""
     if not record.rows:
-        yield f"no row was {record.act}: " + (
-            "none of them was changed" if record.act == "repaired" else "none of them is open"
-        )
+        yield {
+            "repaired": "no row was repaired: none of them was changed",
+            "waived": "no row was waived: none of them is open",
+            "forgotten": "no text was let go: nothing was settled that long ago",
+        }[record.act]
+    elif record.act == "forgotten":
+        yield f"let go of the texts of {count(record.rows, 'row', 'rows')}"
     else:
-        others = record.rows - len(record.ids[:SHOWN_IDS])
-        more = f" and {others:,} more" if others > 0 else ""
-        yield f"{record.act} {count(record.rows, 'row', 'rows')}: {', '.join(record.ids[:SHOWN_IDS])}{more}"
+        yield f"{record.act} {count(record.rows, 'row', 'rows')}: {_which(record)}"
     yield from notes(record.notices)
-    if record.rows:
+    if record.rows and record.act != "forgotten":
         yield f"next: {plain(record.next)}"
+
+
+def _which(record: QuarantineDone) -> str:
+    """The rows, or deliveries as a whole; of very many the first, and what shows the others."""
+    shown = [each if ":" in each else f"all of delivery {each}" for each in record.ids[:SHOWN_IDS]]
+    rows = all(":" in each for each in record.ids)
+    others = (record.rows if rows else len(record.ids)) - len(shown)
+    if others <= 0:
+        return ", ".join(shown)
+    numbers = list(dict.fromkeys(each.partition(":")[0] for each in record.ids))
+    show = f"holdfast quarantine show {numbers[0]}" if len(numbers) == 1 else "holdfast quarantine list"
+    return f"{', '.join(shown)} and {others:,} more ({show})"

@@ -46,7 +46,7 @@ def write(lines: Lines) -> None:
 
 
 def notes(notices: Sequence[str], word: str = "note") -> Iterator[str]:
-    """Sentences, one a line, each after a word; of very many the first."""
+    """Sentences, one a line, each after a word; of very many the first, and where the others are."""
     yield from (f"{word}: {plain(notice, 1000)}" for notice in notices[:SHOWN_NOTES])
     if len(notices) > SHOWN_NOTES:
         yield f"and {len(notices) - SHOWN_NOTES:,} more like these (--json shows all)"
@@ -65,29 +65,39 @@ def minute(moment: str) -> str:
 class Table:
     """A table of texts, which may come from outside. Columns numbered in `numbers` hold figures.
 
-    A column without any text is left out. Of more than `most` rows the first and last are shown, and how many lie
-    between. Where the terminal is too narrow, every row is a short list.
+    A column without any text is left out. Of more than `most` rows the first and last are shown, how many lie
+    between, and what shows these (`rest`). Where the terminal is too narrow, every row is a short list.
     """
 
     headings: Sequence[str]
     rows: Rows
     numbers: tuple[int, ...] = ()
     most: int | None = None
+    rest: str = "--json"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[ConsoleRenderable]:
+        from rich.text import Text
+
         columns = self._columns()
         widths = self._widths(columns, options.max_width)
         if widths is None:
             yield from self._list(columns)
         else:
             yield self._table(columns, widths)
+        if self._left_out:
+            yield Text(f"for the other {self._left_out:,}: {self.rest}")
+
+    @property
+    def _left_out(self) -> int:
+        """How many rows are not shown."""
+        return 0 if self.most is None else max(len(self.rows) - self.most, 0)
 
     def _shown(self) -> Rows:
-        if self.most is None or len(self.rows) <= self.most:
+        if self.most is None or not self._left_out:
             return self.rows
         last = self.most // 2
         first = self.most - last
-        gap = (f"{GAP} {len(self.rows) - self.most:,} more", *[""] * (len(self.headings) - 1))
+        gap = (f"{GAP} {self._left_out:,} more", *[""] * (len(self.headings) - 1))
         return [*self.rows[:first], gap, *self.rows[-last:]]
 
     def _columns(self) -> list[int]:

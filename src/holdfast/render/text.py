@@ -13,9 +13,12 @@ from holdfast.records import (
     DatasetExport,
     DatasetHistory,
     DatasetSummary,
+    DeliveryList,
     DemoRecord,
     Diagnosis,
+    ErasurePlan,
     ErasureReceipt,
+    ErasureUndone,
     IngestRecord,
     InitRecord,
     Lineage,
@@ -38,11 +41,18 @@ from holdfast.records import (
 )
 from holdfast.render.contract import check_lines, inferred_lines, schema_lines
 from holdfast.render.datasets import export_lines, history_lines, upkeep_lines
-from holdfast.render.deliveries import dataset_text, deliveries_table, ingest_lines, pending
+from holdfast.render.deliveries import (
+    ALL_DELIVERIES,
+    dataset_text,
+    deliveries_table,
+    delivery_lines,
+    ingest_lines,
+    pending,
+)
 from holdfast.render.quarantine import done_lines, list_lines, show_lines
 from holdfast.render.summary import summary_lines
 from holdfast.render.terminal import Lines, Table, notes, write
-from holdfast.render.tracing import lineage_lines, receipt_lines
+from holdfast.render.tracing import lineage_lines, plan_lines, receipt_lines, undone_lines
 from holdfast.render.words import count, plain
 
 SHOWN_PACKAGES = 10
@@ -51,8 +61,9 @@ LONGEST_SENTENCE = 1000
 
 
 def print_record(record: Any, limit: int | None = None) -> None:
-    """Write a record to standard output; `limit` is the most clients of a list to show."""
-    write(_assessment(record, limit) if isinstance(record, Assessment) else RENDERERS[type(record)](record))
+    """Write a record to standard output; `limit` is the most entries of a list to show."""
+    of_list = LISTS.get(type(record))
+    write(of_list(record, limit) if of_list else RENDERERS[type(record)](record))
 
 
 def metric_text(metric: Metric) -> str:
@@ -132,8 +143,8 @@ def _diagnosis(record: Diagnosis) -> Lines:
     packages = record.packages
     yield f"packages: {packages.message} ({packages.checked})"
     if packages.outdated:
-        cells = [(each.package, each.version, each.latest, each.type) for each in packages.outdated[:SHOWN_PACKAGES]]
-        yield Table(("Package", "Version", "Latest", "Type"), cells)
+        cells = [(each.package, each.version, each.latest, each.type) for each in packages.outdated]
+        yield Table(("Package", "Version", "Latest", "Type"), cells, most=SHOWN_PACKAGES)
     yield from notes(record.notices)
 
 
@@ -247,15 +258,25 @@ def _status(record: Status) -> Lines:
         parts = [f"{name} {metric_text(card.metrics[key])}" for name, key in (("F1", "f1"), ("ROC AUC", "roc_auc"))]
         yield f"how good: {', '.join(parts)} on {card.rows:,} clients"
     if record.dataset:
-        yield f"{dataset_text(record.dataset)}, from {count(len(record.dataset.files), 'delivery', 'deliveries')}"
+        yield f"{dataset_text(record.dataset)}, from {count(record.dataset.deliveries, 'delivery', 'deliveries')}"
     if record.deliveries:
         yield deliveries_table(record.deliveries, home=record.source)
+    if record.earlier_deliveries:
+        earlier = count(record.earlier_deliveries, "earlier delivery", "earlier deliveries")
+        yield f"{earlier}: {ALL_DELIVERIES}"
     if record.decision:
         yield f"last decision: {record.decision.action}; {record.decision.reasons[-1]}"
     if record.runs:
         yield "last commands: " + ", ".join(f"{run.command} {run.status} {run.started}" for run in record.runs[:4])
     yield from (f"next: {step}" for step in record.next)
 
+
+LISTS: dict[type, Callable[[Any, int | None], Lines]] = {
+    Assessment: _assessment,
+    DeliveryList: delivery_lines,
+    QuarantineList: list_lines,
+}
+"""Records of which as many entries are shown as are asked for."""
 
 RENDERERS: dict[type, Callable[[Any], Lines]] = {
     IngestRecord: ingest_lines,
@@ -277,9 +298,10 @@ RENDERERS: dict[type, Callable[[Any], Lines]] = {
     DatasetHistory: history_lines,
     DatasetExport: export_lines,
     Upkeep: upkeep_lines,
-    QuarantineList: list_lines,
     QuarantineShow: show_lines,
     QuarantineDone: done_lines,
     Lineage: lineage_lines,
+    ErasurePlan: plan_lines,
     ErasureReceipt: receipt_lines,
+    ErasureUndone: undone_lines,
 }

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
-from holdfast.records import ErasureReceipt, Lineage, TracedAssessment, TracedModel, TracedRow
+from holdfast.records import (
+    ErasurePlan,
+    ErasureReceipt,
+    ErasureUndone,
+    Lineage,
+    Remnant,
+    TracedAssessment,
+    TracedModel,
+    TracedRow,
+)
 from holdfast.render.deliveries import SHOWN_DELIVERIES, deliveries_table
 from holdfast.render.terminal import Lines, Table, minute, notes, several
 from holdfast.render.words import count, plain
@@ -132,35 +141,65 @@ def receipt_lines(record: ErasureReceipt) -> Lines:
     yield _verdict(record)
     yield f"tombstone {plain(record.tombstone)}: it names nobody, and keeps later deliveries from bringing them back"
     yield f"erased {plain(record.erased)} by {plain(record.actor)}: {plain(record.reason, 1000)}"
+    yield from _changed(record, "removed from", "are read without the client from now on")
+    yield f"receipt: {plain(record.receipt)} ({record.seconds:.1f} s)"
+    if record.remaining:
+        yield "next: see to the places above, then run the same command again: it finishes what was begun"
+    if record.in_production:
+        yield (
+            f"next: release {plain(record.in_production)} serves a model that learned from the client: "
+            "holdfast train, score and deploy replace it"
+        )
+
+
+def plan_lines(record: ErasurePlan) -> Lines:
+    """What a terminal shows of an erasure that was only tried: what would go where, and what would be left."""
+    yield "dry run: nothing was changed"
+    yield from _changed(record, "would be removed from", "would be read without the client")
+    if record.remaining:
+        yield "next: see to the places above; without --dry-run the rest is erased"
+
+
+def undone_lines(record: ErasureUndone) -> Lines:
+    """What a terminal shows when an erasure was undone: what it does, what it does not, and how rows come back."""
+    yield "undone: later deliveries of the client are taken again; rows that were erased did not come back by this"
+    yield f"undone {plain(record.undone)} by {plain(record.actor)}: {plain(record.reason, 1000)}"
+    yield f"receipt: {plain(record.receipt)} ({record.seconds:.1f} s)"
+    yield from notes(record.deliver_again, "next: deliver the original again, this file was cleaned")
+    yield from notes(record.read_again, "next: holdfast ingest reads this again")
+    if not (record.read_again or record.deliver_again):
+        yield "next: deliver the client's rows; no file or table that was taken before had any"
+
+
+def _changed(record: ErasurePlan, removed: str, read: str) -> Lines:
+    """What an erasure changed, or would change, and what is left."""
     rows = count(record.rows, "delivered row", "delivered rows") if record.rows else "no row"
     yield f"the dataset had {rows} of the client"
-    yield from _removed(record)
+    if record.cleaned:
+        cells = [(place, f"{number:,}") for place, number in record.cleaned.items()]
+        yield Table((removed, "rows, lines or values"), cells, numbers=(1,), most=SHOWN_PLACES)
+    yield from notes(record.deleted, "deleted as a whole")
+    if record.changed_versions:
+        yield f"earlier versions of the dataset that {read}: {spans(record.changed_versions)}"
     if record.unreadable_versions:
-        versions = spans(record.unreadable_versions)
-        yield f"versions of the dataset that can no longer be read, as they held rows of the client: {versions}"
+        yield f"earlier versions of the dataset that can no longer be read: {spans(record.unreadable_versions)}"
     yield from _learned(record)
-    if record.elsewhere:
-        places = "; ".join(map(plain, record.elsewhere))
-        yield f"not cleaned, as Holdfast only reads there (erase the client there too): {places}"
-    yield f"receipt: {plain(record.receipt)} ({record.seconds:.1f} s)"
-    yield from _next(record)
+    yield from _remnants(record.remaining, "still found in")
+    yield from _remnants(record.elsewhere, "elsewhere")
+
+
+def _remnants(places: Sequence[Remnant], heading: str) -> Lines:
+    if places:
+        cells = [(each.place, each.reason, each.next) for each in places]
+        yield Table((heading, "why", "what to do"), cells, most=SHOWN_PLACES)
 
 
 def _verdict(record: ErasureReceipt) -> str:
     searched = f"{count(record.files_searched, 'file', 'files')} searched"
     if not record.remaining:
-        return f"erased: {searched}, no trace of the client"
-    places = ", ".join(plain(place) for place in record.remaining[:SHOWN_PLACES])
-    others = len(record.remaining) - SHOWN_PLACES
-    more = f" and {count(others, 'other file', 'other files')}" if others > 0 else ""
-    return f"NOT ERASED EVERYWHERE: {searched}, STILL FOUND in {places}{more}"
-
-
-def _removed(record: ErasureReceipt) -> Lines:
-    if record.cleaned:
-        cells = [(place, f"{removed:,}") for place, removed in record.cleaned.items()]
-        yield Table(("removed from", "rows, lines or values"), cells, numbers=(1,), most=SHOWN_PLACES)
-    yield from notes(record.deleted, "deleted as a whole")
+        return f"erased: {searched}, no trace of the client" + (" but elsewhere" if record.elsewhere else "")
+    places = count(len(record.remaining), "place", "places")
+    return f"NOT ERASED EVERYWHERE: {searched}, STILL FOUND in {places}, see below"
 
 
 def spans(numbers: Sequence[int]) -> str:
@@ -177,20 +216,10 @@ def spans(numbers: Sequence[int]) -> str:
     return ", ".join(texts)
 
 
-def _learned(record: ErasureReceipt) -> Lines:
+def _learned(record: ErasurePlan) -> Lines:
     if not record.models:
         yield "no model has learned from the client"
         return
     serving = "" if record.in_production else "; none of them is in production"
     yield f"{count(len(record.models), 'model has', 'models have')} learned from the client{serving}:"
     yield _models_table(record.models)
-
-
-def _next(record: ErasureReceipt) -> Iterator[str]:
-    if record.remaining:
-        yield "next: see to these files, then run the same command again: it finishes what was begun"
-    if record.in_production:
-        yield (
-            f"next: release {plain(record.in_production)} serves a model that learned from the client: "
-            "holdfast train, score and deploy replace it"
-        )

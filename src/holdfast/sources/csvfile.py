@@ -57,7 +57,7 @@ class CsvFile:
         self._longest = reading.limits.field_characters
         self._lines = Lines(stream, name)
         self._reader = csv.reader(self._lines, strict=True)
-        self.header = tuple(reading.renamed.get(column, column) for column in self._read_header())
+        self.header = self.names = tuple(reading.renamed.get(column, column) for column in self._read_header())
         if len(self.header) > reading.limits.columns:
             message = f"{len(self.header):,} columns; at most {reading.limits.columns:,} are read"
             raise FileRefused(message, file=name, row=self._lines.first, hint="the limit is in config.json: limits")

@@ -62,6 +62,8 @@ class DatabaseRead:
     `since`: the `watermark` of the reading before, or None. With it, the rows are read whose watermark is not before
     `since` less the source's overlap, and those that have none; without it, all. Rows come in the order of their
     watermarks, those without one first; from a source without a watermark column, all rows in no particular order.
+    A field has at most `longest` characters; there may be any number of rows, since they are streamed, from a place
+    that the configuration names, in memory that does not grow with them.
 
     Once entered, `header` names the columns that are read. After the last batch, `notices`, `rows`, `digest` and
     `watermark` are complete: the greatest watermark met, never less than `since`, nor later than now.

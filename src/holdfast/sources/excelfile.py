@@ -58,10 +58,14 @@ class ExcelDelivery:
             raise FileRefused(message, file=name, row=line, hint="the limit is in config.json: limits")
         self._numbers = sorted(names)
         found = [_text(names[number], BOOLEANS) for number in self._numbers]
-        self.header = tuple(reading.renamed.get(column, column) for column in found)
-        self._places, unused = match_header(
-            self.header, reading.schema, name, line=line, target_required=reading.target_required
-        )
+        self.header = self.names = tuple(reading.renamed.get(column, column) for column in found)
+        try:
+            self._places, unused = match_header(
+                self.header, reading.schema, name, line=line, target_required=reading.target_required
+            )
+        except FileRefused as error:  # another sheet may be meant
+            error.hint = "; ".join([*filter(None, [error.hint]), *notices])
+            raise
         words = {column.name: boolean_words(column) for column in reading.schema.columns}
         self._booleans = [words.get(column, BOOLEANS) for column in self.header]
         self.notices = (*notices, *unused)
@@ -99,10 +103,8 @@ class ExcelDelivery:
             raise FileRefused(message, file=self.name, hint="the source's key 'sheet' names the one to read")
         if len(visible) == 1:
             return visible[0], macros
-        others = (
-            f"the sheet '{excerpt(visible[0].name)}' is read, of {shown}; the source's key 'sheet' can name another"
-        )
-        return visible[0], (*macros, f"{self.name}: {others}")
+        others = f"the sheet '{excerpt(visible[0].name)}' is read, of {shown}"
+        return visible[0], (*macros, f"{self.name}: {others}; the key 'sheet' of a source, or --sheet, names another")
 
     def _is_filled(self, row: Row) -> bool:
         _, cells = row

@@ -20,6 +20,28 @@ OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 CONTROL = "[\x00-\x1f\x7f\u0080-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 """Characters that act on a terminal or a page instead of showing themselves."""
 
+UNSPEAKABLE = re.compile(rf"{CONTROL}|[\ud800-\udfff\\]")
+"""They, bytes that are not UTF-8, and the backslash that stands for both in the name of a file."""
+
+SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": "\\\\"}
+
+
+def name_of(path: Path) -> str:
+    r"""The name of a file as records hold it and people see it: no two names have the same.
+
+    Control characters, and bytes that are not UTF-8, are written as `\n` or as the bytes that they are, like `\xff`;
+    a backslash is written twice. In a shell, `$'...'` around it gives the name back.
+
+    >>> name_of(Path("bad\udcff\n=cmd.csv"))
+    'bad\\xff\\n=cmd.csv'
+    """
+    return UNSPEAKABLE.sub(_escaped, path.name)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    character = found[0]
+    return SHORT.get(character) or "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderListing:
@@ -44,7 +66,7 @@ def list_folder(folder: Path) -> FolderListing:
             continue
         reason = _why_left_alone(entry)
         if reason:
-            left_alone.append((entry.name if entry.name.isprintable() else ascii(entry.name)[1:-1], reason))
+            left_alone.append((name_of(Path(entry.path)), reason))
         else:
             files.append(Path(entry.path))
     return FolderListing(files=tuple(files), left_alone=tuple(left_alone))
@@ -53,8 +75,6 @@ def list_folder(folder: Path) -> FolderListing:
 def _why_left_alone(entry: os.DirEntry[str]) -> str | None:
     if kind_of_name(entry.name) is None:
         return f"not a {', '.join(ENDINGS)} file"
-    if re.search(f"{CONTROL}|[\ud800-\udfff]", entry.name):
-        return "its name is not UTF-8 or holds control characters: rename it"
     if entry.is_symlink():
         return "a link, not a file: copy the file itself here"
     return None if entry.is_file(follow_symlinks=False) else "not a regular file"
@@ -69,14 +89,14 @@ def open_regular(path: Path) -> BinaryIO:
         descriptor = os.open(path, OPEN_FLAGS)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise FileRefused("a link, not a file", file=path.name, hint="copy the file itself here") from None
-        known = from_os_error(error, "read", path.name)
+            raise FileRefused("a link, not a file", file=name_of(path), hint="copy the file itself here") from None
+        known = from_os_error(error, "read", name_of(path))
         if isinstance(error, FileNotFoundError):
             known.hint = did_you_mean(path.name, path.parent)
         raise known from None
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FileRefused("not a regular file", file=path.name)
+        raise FileRefused("not a regular file", file=name_of(path))
     return os.fdopen(descriptor, "rb")
 
 
@@ -100,9 +120,11 @@ def open_beneath(root: Path, relative: PurePosixPath) -> BinaryIO:
 
 
 def did_you_mean(name: str, folder: Path) -> str | None:
-    """The hint that names the CSV file of `folder` most like `name`, if there is one."""
-    # By their stems: the common ending would make any two file names look alike.
-    stems = {path.stem: path.name for path in list_folder(folder).files} if folder.is_dir() else {}
+    """The hint that names the data file of `folder` most like `name`, if there is one."""
+    files = list_folder(folder).files if folder.is_dir() else ()
+    # By their stems: the common ending would make any two file names look alike. Of one stem the same kind counts.
+    files = tuple(sorted(files, key=lambda path: kind_of_name(path.name) == kind_of_name(name)))
+    stems = {path.stem: name_of(path) for path in files}
     close = nearest(Path(name).stem, stems)
     return f"did you mean '{stems[close]}'?" if close else None
 
@@ -132,6 +154,6 @@ def digest_of_delivery(path: Path) -> str:
     """SHA-256 of a delivered file, opened as `open_regular` does."""
     hasher = hashlib.sha256()
     with open_regular(path) as stream:
-        while block := read_block(stream, path.name):
+        while block := read_block(stream, name_of(path)):
             hasher.update(block)
     return hasher.hexdigest()

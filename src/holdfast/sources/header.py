@@ -41,8 +41,12 @@ def match_header(
     # The dataset's own file has a client column even where deliveries have none.
     places = {column: list(header).index(column) for column in schema.names if column in header}
     unused = [column for column in extra if column not in places]
-    notice = f"{name}: {len(unused)} columns not in the schema are left out: {_shown(unused)}"
-    return places, ((notice,) if unused else ())
+    return places, ((notice_of_unused(name, unused),) if unused else ())
+
+
+def notice_of_unused(name: str, columns: Sequence[str]) -> str:
+    """That a file has columns which the schema has not."""
+    return f"{name}: {len(columns)} columns not in the schema are left out: {_shown(columns)}"
 
 
 def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name: str, line: int | None) -> None:

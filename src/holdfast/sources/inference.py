@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.errors import FileRefused, UsageError, excerpt, nearest
-from holdfast.schema import RESERVED, ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
+from holdfast.schema import ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
+from holdfast.sources.apart import open_apart
 from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, NUMBER
-from holdfast.sources.csvfile import CsvFile
-from holdfast.sources.files import open_regular
-from holdfast.sources.header import OTHER_DELIMITERS
-from holdfast.sources.lines import Lines
-from holdfast.sources.parsed import Reading
-from holdfast.sources.unpacking import Hashed
+from holdfast.sources.files import name_of, open_regular
+from holdfast.sources.header import OTHER_DELIMITERS, notice_of_unused
+from holdfast.sources.opening import can_be_named
+from holdfast.sources.parsed import WHOLE_TABLE, DeliveredFile, Reading
+from holdfast.sources.readers import Readers
 
+SHOWN_LABELS = 5
 MOST_CATEGORIES = 1_000
 MOST_VALUES = 10_000
 """As many different values of a column are counted; whether they repeat has shown itself by then."""
@@ -105,16 +104,27 @@ class Look:
         return len(self.values) >= 0.95 * self.counted > 0
 
 
-def infer_schema(path: Path, roles: Roles) -> tuple[Schema, tuple[str, ...]]:
-    """The schema of the table at `path`, and notices about what was guessed or left out.
+def infer_schema(path: Path, roles: Roles, sheet: str | None = None) -> tuple[Schema, tuple[str, ...]]:
+    """The schema of the table at `path`, of any kind that can be a delivery, as `schema_of` finds it.
 
-    Raises FileRefused when the file is no table, UsageError when no target can be found or a named column is not
+    It is read by a reading process. `sheet`: the one to look at in a workbook. Raises FileRefused when the file is no
+    table, and what `schema_of` raises.
+    """
+    reading = Reading(schema=WHOLE_TABLE, sheet=sheet)
+    name = name_of(path)
+    with Readers(1) as readers, open_regular(path) as stream, open_apart(readers, stream, name, reading) as table:
+        return schema_of(table, roles)
+
+
+def schema_of(table: DeliveredFile, roles: Roles) -> tuple[Schema, tuple[str, ...]]:
+    """The schema of a table that was opened whole (WHOLE_TABLE), and notices about what was guessed or left out.
+
+    Raises FileRefused for a table of one column, UsageError when no target can be found or a named column is not
     there or not what it is named for, ConfigurationError when two columns have the same name but for case.
     """
-    with open_regular(path) as stream:
-        looks, notices = _look_at(stream, path.name)
-    _check_roles(looks, roles, path.name)
-    target = _target(looks, roles.target, path.name, notices)
+    looks, notices = _look_at(table)
+    _check_roles(looks, roles, table.name)
+    target = _target(looks, roles.target, table.name, notices)
     rest = {name: look for name, look in looks.items() if name != target.name}
     time = roles.time or next((name for name, look in rest.items() if _is_time(look)), None)
     value = roles.value or next((n for n, look in rest.items() if look.numbers and n.casefold() in VALUE_NAMES), None)
@@ -127,44 +137,37 @@ def infer_schema(path: Path, roles: Roles) -> tuple[Schema, tuple[str, ...]]:
     columns += [Column(name=value, role="value", type="number", missing_allowed=True)] if value else []
     columns += [_feature(look, notices) for name, look in others.items() if name != client]
     if not any(column.role == "feature" for column in columns):
-        raise UsageError("no column is left to learn from", file=path.name, hint="; ".join(notices) or None)
+        raise UsageError("no column is left to learn from", file=table.name, hint="; ".join(notices) or None)
     schema = Schema(columns=(*columns, target), client_in_file=client is not None)
     # What is returned is what config.json can say.
     return schema_from_json(schema_to_json(schema)), tuple(notices)
 
 
-def _look_at(stream: BinaryIO, name: str) -> tuple[dict[str, Look], list[str]]:
-    """Every column of the table, read as ingestion will read it, and what the reading left out."""
-    header = _header(stream, name)
-    named = [column for column in header if column and column.casefold() not in RESERVED]
-    left_out = len(header) - len(named)
-    reason = "they have no name, or one that Holdfast uses itself"
-    notices = [f"{left_out} columns are left out: {reason}"] if left_out else []
-    columns = tuple(Column(name=column, role="ignored", type="text", missing_allowed=True) for column in named)
-    file = CsvFile(Hashed(stream, name), name, Reading(schema=Schema(columns=columns)))
-    looks = {column: Look(column) for column in named}
+def _look_at(table: DeliveredFile) -> tuple[dict[str, Look], list[str]]:
+    """Every column of the table, and what was left out in reading it."""
+    _refuse_one_column(table)
+    looks = {column: Look(column) for column in table.names if can_be_named(column)}
     rejected = 0
-    for parsed in file:
+    for parsed in table:
         rejected += len(parsed.rejected)
         for look in looks.values():
             look.add(parsed.rows.column(look.name))
+    left_out = [column for column in table.names if column not in looks]
+    reason = "they have no name, or one that Holdfast uses itself"
+    notices = [f"{len(left_out)} columns are left out: {reason}"] if left_out else []
+    notices += [each for each in table.notices if each != notice_of_unused(table.name, left_out)]
     if rejected:
-        notices.append(f"{rejected:,} of {file.rows:,} rows cannot be read: ingestion will quarantine them")
+        notices.append(f"{rejected:,} of {table.rows:,} rows cannot be read: ingestion will quarantine them")
     return looks, notices
 
 
-def _header(stream: BinaryIO, name: str) -> list[str]:
-    lines = Lines(Hashed(stream, name), name)
-    try:
-        header = next((fields for fields in csv.reader(lines, strict=True) if fields), [])
-    except csv.Error as error:
-        raise FileRefused(f"the first line is not CSV: {error}", file=name, row=1) from None
-    if len(header) < 2:
-        word = next((word for mark, word in OTHER_DELIMITERS.items() if mark in "".join(header)), None)
+def _refuse_one_column(table: DeliveredFile) -> None:
+    if len(table.names) < 2:
+        header = "".join(table.names)
+        word = next((word for mark, word in OTHER_DELIMITERS.items() if mark in header), None)
         hint = f"the fields look separated by {word}; save the file with commas" if word else "a table has several"
-        raise FileRefused("only one column", file=name, row=1, value="".join(header), hint=hint)
-    stream.seek(0)
-    return header
+        hint = "; ".join([hint, *table.notices])
+        raise FileRefused("only one column", file=table.name, value=header, hint=hint)
 
 
 def _check_roles(looks: dict[str, Look], roles: Roles, file: str) -> None:
@@ -191,10 +194,13 @@ def _target(looks: dict[str, Look], named: str | None, file: str, notices: list[
     candidates = [named] if named else [n for n in looks if _like(n, TARGET_NAMES) and len(labels[n]) == 2]
     if not candidates:
         hint = "name it: --target COLUMN (a column that says whether the client exited, with two values)"
+        hint = "; ".join([hint, *notices])
         raise UsageError("no column looks like the target", file=file, hint=hint)
     name = candidates[0]
     if len(labels[name]) != 2:
-        raise UsageError(f"the target needs two values, found {len(labels[name])}", file=file, column=name)
+        shown = ", ".join([*map(excerpt, labels[name][:SHOWN_LABELS]), *["…"] * (len(labels[name]) > SHOWN_LABELS)])
+        found = f"found {len(labels[name]):,}: {shown}" if shown else "found none"
+        raise UsageError(f"the target needs two values, {found}", file=file, column=name)
     exited = next((label for label in labels[name] if label.casefold().partition(" ")[0] in EXITED_LABELS), None)
     if exited is None:
         exited = labels[name][1]

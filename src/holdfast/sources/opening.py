@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import BinaryIO
 
+from holdfast.schema import RESERVED, Column, Schema
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import read_block
 from holdfast.sources.kinds import kind_of_name, refuse_other_kind
-from holdfast.sources.parsed import Delivered, Reading
+from holdfast.sources.parsed import WHOLE_TABLE, DeliveredFile, Reading
 from holdfast.sources.unpacking import Hashed, Unpacked
 
 LONGEST_MARK = 8
 
 
-def open_delivery(stream: BinaryIO, name: str, reading: Reading) -> Delivered:
+def open_delivery(stream: BinaryIO, name: str, reading: Reading) -> DeliveredFile:
     """The delivery in `stream`, which is at its start; a name of no known kind is read as CSV.
 
+    Under the schema WHOLE_TABLE every column is read as text, but for those that no schema can name.
     Raises FileRefused when its first bytes are those of another kind, or its columns are not the schema's.
     """
+    if reading.schema == WHOLE_TABLE:
+        names = _open(stream, name, reading).names
+        columns = tuple(
+            Column(name=column, role="ignored", type="text", missing_allowed=True)
+            for column in names
+            if can_be_named(column)
+        )
+        reading = replace(reading, schema=Schema(columns=columns))
+        stream.seek(0)
+    return _open(stream, name, reading)
+
+
+def can_be_named(column: str) -> bool:
+    """True if a schema can have a column of this name: it has one, and Holdfast does not use it itself.
+
+    >>> can_be_named("visits"), can_be_named(""), can_be_named("_line")
+    (True, False, False)
+    """
+    return bool(column) and column.casefold() not in RESERVED
+
+
+def _open(stream: BinaryIO, name: str, reading: Reading) -> DeliveredFile:
     kind = kind_of_name(name) or "csv"
     refuse_other_kind(kind, read_block(stream, name, LONGEST_MARK), name)
     stream.seek(0)

@@ -18,7 +18,7 @@ from holdfast.records import RejectedRow
 from holdfast.sources.header import match_header
 from holdfast.sources.lines import LONGEST_RECORD
 from holdfast.sources.parsed import Cells, ParsedBatch, Reading, cast_cells
-from holdfast.sources.typed import as_csv, as_text, boolean_words
+from holdfast.sources.typed import as_csv, as_text, boolean_words, can_be_text
 from holdfast.sources.unpacking import damage_refused, digest_of, refuse_unpacked
 
 BATCH_ROWS = 32_768
@@ -60,6 +60,9 @@ class ParquetDelivery:
         found = [reading.renamed.get(column, column) for column in names]
         places, self.notices = match_header(
             found, reading.schema, name, line=None, target_required=reading.target_required
+        )
+        self.names = tuple(
+            column for column, field in zip(found, self._file.schema_arrow, strict=True) if can_be_text(field.type)
         )
         self.header = tuple(sorted(places, key=lambda column: places[column]))
         self._names = {column: names[places[column]] for column in self.header}

@@ -17,6 +17,9 @@ from holdfast.sources.casting import ARROW_TYPES, cast
 
 Numbers = NDArray[np.int64]
 
+WHOLE_TABLE = Schema(columns=())
+"""A delivery that is opened under this schema is read with all its columns, as text (`Reading.schema`)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
@@ -62,6 +65,15 @@ class Delivered(Protocol):
         """SHA-256 of the bytes that were read."""
 
     def __iter__(self) -> Iterator[ParsedBatch]: ...
+
+
+class DeliveredFile(Delivered, Protocol):
+    """A delivery that is a file. `names`: all its columns that can be read, under the schema's names where it has them.
+
+    `header` may hold fewer of them.
+    """
+
+    names: tuple[str, ...]
 
 
 @dataclass(slots=True)

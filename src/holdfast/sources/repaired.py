@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +20,10 @@ from holdfast.records import RejectedRow
 from holdfast.schema import LINE, Schema
 from holdfast.sources.csvfile import badly_quoted
 from holdfast.sources.parsed import Cells, ParsedBatch, cast_cells
+from holdfast.sources.typed import SPECIAL
 
 BATCH_ROWS = 10_000
+SHOWN_REFUSED = 20
 LONGEST_FIELD = Limits().field_characters
 
 
@@ -33,13 +38,14 @@ class RowText:
 class RepairedRows:
     """Rows given as text, as a delivery (see `Delivered`) of those that keep the schema; the others are `refused`.
 
-    `header` names the fields, none of which may have more than `longest` characters. `digest` is that of the
-    delivery they come from (`origin`), their lines and their texts.
+    `rows` are gone through each time that they are needed, a batch at a time. `header` names their fields, none of
+    which may have more than `longest` characters. `taken` are the lines of those that keep the schema; of the others
+    the first are kept, and all are counted as `refusals`.
     """
 
     def __init__(
         self,
-        rows: Sequence[RowText],
+        rows: Iterable[RowText],
         header: Sequence[str],
         name: str,
         schema: Schema,
@@ -52,20 +58,46 @@ class RepairedRows:
         self.notices: tuple[str, ...] = ()
         self.rows = 0
         self.refused: list[RejectedRow] = []
-        self.taken: list[int] = []
+        self.refusals = 0
+        self.taken = array("q")
         self._rows = rows
         self._schema = schema
+        self._origin = origin
         self._longest = longest
-        told = (f"{row.line}:{row.text}\0" for row in rows)
-        self.digest = hashlib.sha256("".join([origin, *told]).encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """That of the delivery that the rows come from (`origin`), their lines and their texts."""
+        return self._identity[0]
+
+    @property
+    def size(self) -> int:
+        """The bytes of their texts."""
+        return self._identity[1]
+
+    @cached_property
+    def _identity(self) -> tuple[str, int]:
+        hasher = hashlib.sha256(self._origin.encode())
+        size = 0
+        for row in self._rows:
+            text = row.text.encode()
+            hasher.update(b"%d:%b\0" % (row.line, text))
+            size += len(text)
+        return hasher.hexdigest(), size
 
     def __iter__(self) -> Iterator[ParsedBatch]:
-        for start in range(0, max(len(self._rows), 1), BATCH_ROWS):
-            parsed = self._parsed(self._rows[start : start + BATCH_ROWS])
-            self.refused += parsed.rejected
-            self.taken += parsed.rows.column(LINE).to_pylist()
+        rows = iter(self._rows)
+        batch = list(islice(rows, BATCH_ROWS))
+        while True:
+            parsed = self._parsed(batch)
+            self.refused += parsed.rejected[: SHOWN_REFUSED - len(self.refused)]
+            self.refusals += len(parsed.rejected)
+            self.taken.extend(parsed.rows.column(LINE).to_pylist())
             self.rows += parsed.rows.num_rows
             yield ParsedBatch(parsed.rows, (), parsed.unlabelled)
+            batch = list(islice(rows, BATCH_ROWS))
+            if not batch:
+                return
 
     def _parsed(self, rows: Sequence[RowText]) -> ParsedBatch:
         fitting: list[RowText] = []
@@ -102,6 +134,8 @@ def fields_of(text: str) -> list[str] | None:
     >>> fields_of('a,"b,c"')
     ['a', 'b,c']
     """
+    if not SPECIAL.search(text) and len(text) <= LONGEST_FIELD:  # as most are
+        return text.split(",") if text else None
     if badly_quoted(text):  # the csv module would take most of these
         return None
     try:

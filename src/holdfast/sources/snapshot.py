@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from holdfast.errors import ConfigurationError, HoldfastError, from_os_error, nearest, printable
-from holdfast.sourcelist import DatabaseSource
+from holdfast.sourcelist import DatabaseSource, names_a_secret
 from holdfast.sources.faults import Meaning, detail_of, fault, meaning_of
 
 CONNECT_SECONDS = 5
@@ -307,6 +307,6 @@ def _check_file(database: str | None, name: str) -> None:
 def _secrets_of(url: sa.URL) -> tuple[str, ...]:
     """What no message may hold, the longest first."""
     secrets = {str(url.password)} if url.password else set()
-    secrets |= {text for key in url.query if "pass" in key.lower() for text in url.normalized_query[key]}
+    secrets |= {text for key in url.query if names_a_secret(key) for text in url.normalized_query[key]}
     spelt = {form for secret in secrets for form in (secret, quote(secret, safe=""), quote_plus(secret))}
     return tuple(sorted(spelt - {""}, key=len, reverse=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -20,6 +21,9 @@ EXACT_IN_FLOAT = 2**53
 BOOLEANS = ("true", "false")
 UUID_FORM = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
+SPECIAL = re.compile(r'["\r\n]')
+"""Characters for which CSV quotes a field; commas aside."""
+
 READABLE = "text, whole and decimal numbers, booleans, dates and timestamps are read"
 
 
@@ -50,6 +54,17 @@ def as_text(
     return pc.fill_null(texts, "")
 
 
+def can_be_text(kind: pa.DataType) -> bool:
+    """True if cells of this type can be read as text.
+
+    >>> can_be_text(pa.decimal128(10, 2)), can_be_text(pa.list_(pa.int8()))
+    (True, False)
+    """
+    if kinds.is_dictionary(kind):
+        return can_be_text(kind.value_type)
+    return kinds.is_boolean(kind) or _writer(kind) is not None
+
+
 def boolean_words(column: Column) -> tuple[str, str]:
     """The words for true and false in `column`: its labels, where those are 1 and 0, or true and false in any case.
 
@@ -70,8 +85,12 @@ def as_csv(cells: Iterable[str]) -> str:
     >>> as_csv(["Smith, Ltd", "12", ""])
     '"Smith, Ltd",12,'
     """
+    texts = list(cells)
+    plain = ",".join(texts)
+    if plain and plain.count(",") == len(texts) - 1 and not SPECIAL.search(plain):  # as most are
+        return plain
     line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    csv.writer(line, lineterminator="\r\n").writerow(texts)
     return line.getvalue().removesuffix("\r\n")
 
 

@@ -15,17 +15,19 @@ import pyarrow.compute as pc
 
 from holdfast.dataset import current_files, current_view, describe
 from holdfast.errors import NoUsableData, UsageError
+from holdfast.formulas import safe_cell
+from holdfast.intake.reconciling import reconcile
+from holdfast.progress import Progress, silent
 from holdfast.records import Assessment, ClientRisk, to_json
 from holdfast.risk.linear import contributions, log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values
 from holdfast.schema import Schema
 from holdfast.serving import Deployed, deployed
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
 from holdfast.store.files import digest_of, write_file
 from holdfast.workspace import Workspace
 
 LIST_NAME = "assessment"
-FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
 def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path | str | None = None) -> Assessment:
@@ -38,6 +40,7 @@ def assess(where: Workspace | Session, progress: Progress = silent, *, out: Path
         workspace = session.workspace
         targets = _targets(workspace, None if out is None else Path(out).absolute())
         current = deployed(workspace)
+        reconcile(session)
         files = current_files(session)
         rows = _current_clients(session, workspace.schema) if files else None
         if rows is None or rows.num_rows == 0:
@@ -72,15 +75,6 @@ def list_csv(assessment: Assessment) -> str:
         shares = (f"{share:.6f}" for share in client.contributions)
         writer.writerow([client.rank, safe_cell(client.client), f"{client.probability:.6f}", *numbers, *shares])
     return text.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula.
-
-    >>> safe_cell("=HYPERLINK()"), safe_cell("acme")
-    ("'=HYPERLINK()", 'acme')
-    """
-    return f"'{text}" if text.startswith(FORMULA_BEGINNINGS) else text
 
 
 def _targets(workspace: Workspace, out: Path | None) -> tuple[Path, ...]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from holdfast.progress import Progress, silent
 from holdfast.records import CallRecord
-from holdfast.session import Progress, Session, begin, silent
+from holdfast.session import Session, begin
 from holdfast.sources.api import ENDPOINTS, get_json, wait_for
 from holdfast.store.files import write_file
 from holdfast.workspace import Workspace

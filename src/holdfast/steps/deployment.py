@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from holdfast.dataset import FINAL_DATA, INGESTED_FILES
 from holdfast.errors import CandidateRefused, ModelFileDamaged
+from holdfast.progress import Progress, silent
 from holdfast.records import Release, RiskModel
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
 from holdfast.store.brieffiles import dataset_in, read_score
 from holdfast.store.files import digest_of, digest_of_file
 from holdfast.store.modelfile import model_digest, read_model

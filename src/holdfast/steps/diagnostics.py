@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 from holdfast.dataset import summary_of
 from holdfast.errors import FileRefused, ModelFileDamaged, NothingDeployed, NoUsableData
+from holdfast.progress import Progress, silent
 from holdfast.records import ColumnSummary, Diagnosis, PackageCheck, Predictions, Timing, from_json, to_json
-from holdfast.serving import deployed, predict
-from holdfast.session import Progress, Session, begin, reading, silent, utc_now
+from holdfast.serving import deployed, predict_with
+from holdfast.session import Session, begin, reading, utc_now
 from holdfast.sources.packages import check_packages
+from holdfast.sources.readers import Readers
 from holdfast.store.files import write_file
 from holdfast.store.releases import current_id
 from holdfast.workspace import Workspace
@@ -47,7 +49,7 @@ def diagnose(
         session.progress("diagnosing", 0, None)
         packages = _packages(workspace, fresh=fresh_packages)
         diagnosis = _diagnosis(workspace, session.ledger, session.engine, packages, measured or {})
-        predictions, notices = _predictions(workspace)
+        predictions, notices = _predictions(workspace, session.readers)
         diagnosis = replace(
             diagnosis,
             predictions=predictions,
@@ -119,10 +121,10 @@ def _diagnosis(
     )
 
 
-def _predictions(workspace: Workspace) -> tuple[Predictions | None, tuple[str, ...]]:
+def _predictions(workspace: Workspace, readers: Readers) -> tuple[Predictions | None, tuple[str, ...]]:
     """The deployed model's predictions for the test data, or the notice that says why there are none."""
     try:
-        return predict(workspace), ()
+        return predict_with(readers, workspace), ()
     except (NothingDeployed, NoUsableData, FileRefused) as error:
         return None, (f"no predictions: {error.message}",)
 

@@ -2,89 +2,73 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
-import os
-import shutil
+import time
 from collections.abc import Collection, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import get_args, get_type_hints
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from holdfast import records
-from holdfast.dataset import reconcile, table_of, write_out
-from holdfast.errors import InputOutputError, NotPermitted, UsageError
+from holdfast.dataset import write_out
+from holdfast.erasing.files import clean_files
+from holdfast.erasing.places import RECEIPTS
+from holdfast.erasing.remnants import elsewhere, remaining, searched
+from holdfast.erasing.tables import Rows, clean_tables, remember_rows, rows_by_part, rows_in
+from holdfast.erasing.texts import clean_ledger, clean_logs, clean_quarantine
+from holdfast.erasing.unknown import refuse_unknown
+from holdfast.erasing.work import Work
+from holdfast.errors import UsageError
+from holdfast.intake.erased import erased_clients, erased_from
+from holdfast.intake.reconciling import reconcile
 from holdfast.lineage import resting_on
-from holdfast.records import ErasureReceipt, SourceFile, TracedModel, to_json
-from holdfast.schema import DELIVERY, LINE
-from holdfast.session import Progress, Session, begin, silent, utc_now
-from holdfast.sources.files import digest_of_delivery
-from holdfast.sources.repaired import fields_of
-from holdfast.store.deltatable import DatasetTable
+from holdfast.progress import Progress, silent
+from holdfast.records import ErasurePlan, ErasureReceipt, ErasureUndone, SourceFile, to_json
+from holdfast.session import Session, begin, reading, utc_now
 from holdfast.store.files import write_file
-from holdfast.store.releases import MODEL_FILE, current_id
-from holdfast.store.scrubbing import mentions, scrub_file, traces
-from holdfast.store.scrubbing.documents import clean_json
-from holdfast.store.scrubbing.kinds import explained
-from holdfast.store.scrubbing.mention import Erasure, Mention
-from holdfast.store.scrubbing.rewriting import rewrite
+from holdfast.store.releases import current_id
+from holdfast.store.scrubbing.mention import Mention
 from holdfast.store.tombstones import Tombstones, make_key
-from holdfast.workspace import CONFIG_NAME, Workspace, current_user
+from holdfast.workspace import Workspace, current_user
 
-REDACTED = "[erased]"
-MADE_AGAIN = (".html", ".svg", ".png", ".pdf")
-"""What `holdfast report` makes anew: it is deleted where it cannot be cleaned."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """Why somebody is erased, and what the workspace had before."""
-
-    reason: str
-    rows: int
-    models: tuple[TracedModel, ...]
+if TYPE_CHECKING:
+    from holdfast.store.ledger import Ledger
 
 
-@dataclass(slots=True)
-class _Done:
-    cleaned: dict[str, int] = field(default_factory=dict)
-    deleted: list[str] = field(default_factory=list)
-    unreadable: list[int] = field(default_factory=list)
-
-
-def erase(workspace: Workspace, client: str, reason: str, progress: Progress = silent) -> ErasureReceipt:
+def erase(
+    workspace: Workspace, client: str, reason: str, progress: Progress = silent, *, in_advance: bool = False
+) -> ErasureReceipt:
     """Remove a client from every place of the workspace, and keep later deliveries from bringing it back.
 
     The tombstone comes first: whatever happens then, the client is not taken in again, and calling this once more
-    finishes what was begun. Raises UsageError for a reason that is empty or names the client, and for an id that is
-    a word of Holdfast's own record.
+    finishes what was begun. Raises UsageError, and has written nothing, for a reason that is empty or names the
+    client, for an id that is a word of Holdfast's own record, and, unless it is erased `in_advance`, for one that
+    occurs nowhere.
     """
-    mention = Mention(client)
-    if not reason.strip():
-        raise UsageError("an erasure needs a reason", hint='--reason "request of 20 November"')
-    if mention.in_text(reason):
-        raise UsageError("the reason names the client, and the receipt must not", hint="give a case number instead")
+    mention = _meant(client, reason)
+    with reading(workspace, progress) as (ledger, _):
+        _refuse_unmeant(Work(workspace=workspace, ledger=ledger, mention=mention, progress=progress), in_advance)
     with begin(workspace, "erase", progress) as session:
         reconcile(session)
-        if client in _own_words(session):
-            hint = "nothing was erased; deliver its files again without the client, and delete the old ones"
-            raise UsageError("this id is a word of Holdfast's own record, which would break without it", hint=hint)
-        key = make_key(workspace.erasure_key_file)
-        tombstone = Tombstones(key, frozenset()).tombstone_of(client)
+        tombstone = Tombstones(make_key(workspace.erasure_key_file), frozenset()).tombstone_of(client)
         session.ledger.begin_erasure(session.run_id, utc_now(), tombstone)
-        erasure, note = Erasure(mention, _client_columns(workspace)), workspace.state_folder / f"erasing-{tombstone}"
-        found, done = _found(session, erasure, note, reason), _Done()
-        _clean_tables(session, erasure, done)
-        _clean_quarantine(session, erasure, done)
-        _clean_files(session, erasure, done)
-        write_out(session)
-        _clean_ledger(session, erasure, done)  # last: what is written to it after this would lie beside it
-        receipt = _receipt(session, tombstone, found, done, _remaining(session, erasure))
+        work = Work(workspace=workspace, ledger=session.ledger, mention=mention, progress=session.progress)
+        found, note = rows_by_part(work), _note(workspace, tombstone)
+        rows = remember_rows(note, found)
+        told = _told(work, rows)
+        clean_tables(work, found)
+        clean_quarantine(work)
+        session.journal.close()  # a log that is cleaned becomes another file: it is opened anew
+        clean_files(work)
+        clean_logs(work)
+        clean_ledger(work)
+        write_out(session)  # from what the ledger tells now
+        clean_ledger(work)
+        about: dict[str, Any] = {"tombstone": tombstone, "reason": reason, "erased": utc_now(), "actor": current_user()}
+        name = _receipt_name(workspace, tombstone)
+        receipt = ErasureReceipt(**about, **told, **_done(work, rows), receipt=name, seconds=session.seconds)
         write_file(workspace.root / receipt.receipt, json.dumps(to_json(receipt), indent=1).encode())
         session.ledger.finish_erasure(session.run_id, receipt)
         note.unlink()
@@ -92,265 +76,157 @@ def erase(workspace: Workspace, client: str, reason: str, progress: Progress = s
         return receipt
 
 
-def _own_words(session: Session) -> set[str]:
+def plan_erasure(
+    workspace: Workspace, client: str, progress: Progress = silent, *, in_advance: bool = False
+) -> ErasurePlan:
+    """What erasing a client would change; changes nothing.
+
+    Files are cleaned one by one in the system's folder for temporary files, and thrown away. Raises UsageError where
+    `erase` does.
+    """
+    start, mention = time.perf_counter(), _meant(client, None)
+    with reading(workspace, progress) as (ledger, _):
+        work = Work(workspace=workspace, ledger=ledger, mention=mention, progress=progress, trial=True)
+        _refuse_unmeant(work, in_advance)
+        found = rows_by_part(work)
+        rows: Rows = set().union(*found.values())
+        told = _told(work, rows)
+        for clean in (clean_quarantine, clean_files, clean_logs, clean_ledger):
+            clean(work)
+        clean_tables(work, found)
+        return ErasurePlan(**told, **_done(work, rows), seconds=time.perf_counter() - start)
+
+
+def undo_erasure(workspace: Workspace, client: str, reason: str) -> ErasureUndone:
+    """Take the tombstone of a client away: later deliveries of it are taken again.
+
+    Erased rows do not come back by this. Files and tables that may still hold them, because they are no part of the
+    workspace or came after the erasure, are read again by the next ingestion; files of the workspace were cleaned,
+    and have to be delivered again. Raises UsageError for a client who is not erased, and a reason that is empty or
+    names the client.
+    """
+    _meant(client, reason)
+    with begin(workspace, "erase --undo") as session:
+        reconcile(session)
+        ledger, tombstone = session.ledger, erased_clients(session).tombstone_of(client)
+        if tombstone is None:
+            hint = f"ids are compared exactly, letter by letter; the receipts of erasures lie in {RECEIPTS}/"
+            raise UsageError("this client is not erased: there is nothing to undo", hint=hint)
+        note = _note(workspace, tombstone)
+        held = {number for number, _ in rows_in(note)}.union(
+            *(each.get("deliveries", ()) for each in ledger.receipts(tombstone))
+        )
+        again, cleaned = _to_read_again(session, held)
+        undone = ErasureUndone(
+            tombstone=tombstone,
+            reason=reason,
+            undone=utc_now(),
+            actor=current_user(),
+            read_again=again,
+            deliver_again=cleaned,
+            receipt=_receipt_name(workspace, tombstone),
+            seconds=session.seconds,
+        )
+        ledger.undo_erasure(session.run_id, undone.undone, tombstone, undone)
+        write_file(workspace.root / undone.receipt, json.dumps(to_json(undone), indent=1).encode())
+        note.unlink(missing_ok=True)
+        write_out(session)
+        session.result = undone
+        return undone
+
+
+def _meant(client: str, reason: str | None) -> Mention:
+    mention = Mention(client)
+    if reason is not None and not reason.strip():
+        raise UsageError("an erasure needs a reason", hint='--reason "request of 20 November"')
+    if reason is not None and mention.in_text(reason):
+        raise UsageError("the reason names the client, and the receipt must not", hint="give a case number instead")
+    return mention
+
+
+def _refuse_unmeant(work: Work, in_advance: bool) -> None:
+    """Refuse an id that would break the record, and one that nobody has; a client erased before is known."""
+    if work.mention.client in _own_words(work.workspace, work.ledger):
+        hint = "nothing was erased; deliver its files again without the client, and delete the old ones"
+        raise UsageError("this id is a word of Holdfast's own record, which would break without it", hint=hint)
+    erased_before = erased_from(work.workspace, work.ledger).tombstone_of(work.mention.client)
+    if not (in_advance or erased_before or rows_by_part(work)):
+        refuse_unknown(work)
+
+
+def _own_words(workspace: Workspace, ledger: Ledger) -> set[str]:
     """What the record calls its own things: fields, states, columns, folders and sources."""
     kinds = [kind for kind in vars(records).values() if is_dataclass(kind)]
     states = (value for kind in kinds for hint in get_type_hints(kind).values() for value in get_args(hint))
-    workspace = session.workspace
-    named = {workspace.source, *workspace.schema.names, *(file.folder for file in session.ledger.every_delivery())}
+    named = {workspace.source, *workspace.schema.names, *(file.folder for file in ledger.every_delivery())}
     named |= {each.name for kind in kinds for each in fields(kind)}
     return named | {state for state in states if isinstance(state, str)}
 
 
-def _found(session: Session, erasure: Erasure, note: Path, reason: str) -> _Found:
-    """The client's rows in every version of every dataset, and the models that learned from them.
-
-    The note keeps where the rows stood: when an interrupted erasure is called again, they are gone already.
-    """
-    places = {(row[0], row[1]) for row in json.loads(note.read_bytes())} if note.is_file() else set()
-    for table in _tables(session.workspace):
-        for part in table.folder.glob("*.parquet"):
-            places |= set(_places(part, erasure))
-    write_file(note, json.dumps(sorted(places)).encode())
-    models, _ = resting_on(session.ledger, {delivery for delivery, _ in places})
-    return _Found(reason=reason, rows=len(places), models=models)
+def _note(workspace: Workspace, tombstone: str) -> Path:
+    """Where it is noted which rows an erasure found, until it is complete."""
+    return workspace.state_folder / f"erasing-{tombstone}"
 
 
-def _places(part: Path, erasure: Erasure) -> Iterator[tuple[int, int]]:
-    """Delivery and line of each of the client's rows in one file of a table."""
-    with explained(part), pq.ParquetFile(part) as file:
-        for name in erasure.columns.intersection(file.schema_arrow.names):
-            for batch in file.iter_batches(columns=[name, DELIVERY, LINE]):
-                rows = batch.filter(pc.equal(batch.column(name), erasure.mention.client))
-                yield from zip(rows.column(DELIVERY).to_pylist(), rows.column(LINE).to_pylist(), strict=True)
+def _told(work: Work, rows: Rows) -> dict[str, Any]:
+    """What rests on the client's rows."""
+    models, _ = resting_on(work.ledger, {delivery for delivery, _ in rows})
+    release = current_id(work.workspace.deployment_folder)
+    serves = any(release in model.releases for model in models)
+    return {"rows": len(rows), "models": models, "in_production": release if serves else None}
 
 
-def _receipt(
-    session: Session, tombstone: str, found: _Found, done: _Done, remaining: Collection[Path]
-) -> ErasureReceipt:
-    workspace = session.workspace
-    release = current_id(workspace.deployment_folder)
-    return ErasureReceipt(
-        tombstone=tombstone,
-        reason=found.reason,
-        erased=utc_now(),
-        actor=current_user(),
-        rows=found.rows,
-        cleaned=done.cleaned,
-        deleted=tuple(done.deleted),
-        models=found.models,
-        in_production=release if any(release in model.releases for model in found.models) else None,
-        unreadable_versions=tuple(done.unreadable),
-        elsewhere=tuple(_elsewhere(workspace)),
-        remaining=tuple(map(workspace.show, remaining)),
-        files_searched=sum(1 for path in workspace.root.rglob("*") if path.is_file()),
-        receipt=_receipt_name(workspace, tombstone),
-        seconds=session.seconds,
-    )
+def _done(work: Work, rows: Rows) -> dict[str, Any]:
+    """What was changed, and what a search finds afterwards."""
+    folders, files = searched(work)
+    return {
+        "deliveries": tuple(sorted(work.deliveries | {delivery for delivery, _ in rows})),
+        "cleaned": work.cleaned,
+        "deleted": tuple(work.deleted),
+        "changed_versions": work.changed,
+        "unreadable_versions": work.unreadable,
+        "searched": folders,
+        "files_searched": files,
+        "remaining": remaining(work),
+        "elsewhere": elsewhere(work),
+    }
 
 
 def _receipt_name(workspace: Workspace, tombstone: str) -> str:
     """A name of its own: a client may be erased again, and the first receipt stays."""
-    names = (f"erasures/{tombstone[:12]}-{number}.json" for number in itertools.count(1))
+    names = (f"{RECEIPTS}/{tombstone[:12]}-{number}.json" for number in itertools.count(1))
     return next(name for name in names if not (workspace.root / name).exists())
 
 
-def _elsewhere(workspace: Workspace) -> Iterator[str]:
-    """Places outside the workspace, which are not cleaned: where Holdfast reads, and where it was told to write."""
-    yield from (f"the database of source '{source.name}'" for source in workspace.databases)
-    read = (workspace.input_folder, workspace.test_folder, *workspace.source_folders)
-    written = (workspace.output_folder, workspace.model_folder, workspace.deployment_folder)
-    for folder in (*read, *written):
-        if not folder.is_relative_to(workspace.root):
-            yield str(folder)
+# ---- undoing
 
 
-def _remaining(session: Session, erasure: Erasure) -> list[Path]:
-    """Files in which the byte search still finds the client.
+def _to_read_again(session: Session, held: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Let the next ingestion read again what may still hold an erased client.
 
-    An id that is a short number is found wherever that number stands for something else. What is left of it in
-    the ledger and in quarantine belongs to others, and so it does in a file from which nothing can be removed.
+    `held`: the deliveries from which its rows were erased. A delivery is known by its bytes: it gets another digest,
+    so that they are new again. A table is read from its beginning. Returns what is read again, and which files were
+    cleaned, so that only their originals hold the client.
     """
-    workspace = session.workspace
-    found = traces(workspace.root, erasure.mention.client)
-    if not erasure.mention.is_short_number:
-        return list(found)
-    seen_to = set(_ledger_files(workspace)) | set(_quarantine_files(workspace))
-    others = (path for path in found if path.is_file() and path not in seen_to)
-    return [path for path in others if _scrubbed(workspace, path, erasure) != 0]
-
-
-def _client_columns(workspace: Workspace) -> frozenset[str]:
-    """What the column of client ids is called: in the schema, in Holdfast's own lists, and as it is delivered."""
-    name = workspace.schema.client.name
-    delivered = (given for source in workspace.sources for given, meant in source.columns if meant == name)
-    ours = {"client"}.difference(workspace.schema.names)
-    return frozenset({name, *delivered, *ours})
-
-
-def _ledger_files(workspace: Workspace) -> list[Path]:
-    return sorted(workspace.state_folder.glob(f"{workspace.ledger_file.name}*"))
-
-
-def _quarantine_files(workspace: Workspace) -> list[Path]:
-    return sorted((workspace.output_folder / "quarantine").glob("[0-9]*.parquet"))
-
-
-def _tables(workspace: Workspace) -> list[DatasetTable]:
-    """The tables of every dataset that the workspace ever had."""
-    folder = workspace.output_folder / "dataset"
-    own = table_of(workspace)
-    others = [DatasetTable(each, workspace.history_days) for each in sorted(folder.glob("*")) if each != own.folder]
-    return [own, *others] if folder.is_dir() else []
-
-
-def _clean_tables(session: Session, erasure: Erasure, done: _Done) -> None:
-    """New parts without the client take the place of those with it; old files that hold the client are deleted."""
-    workspace = session.workspace
-    for table in _tables(workspace):
-        session.progress("erasing from the dataset", 0, None)
-        before = {each.version for each in table.versions()}
-        rows, fresh, old = 0, [], []
-        for part in table.parts():
-            path = table.fresh_path(part.first, part.last)
-            removed = _copy_without(part.path, path, erasure, workspace)
-            if removed:
-                rows += removed
-                fresh.append(path)
-                old.append(part)
-        if rows:
-            table.commit("erasure", add=fresh, remove=old)
-            done.cleaned[workspace.show(table.folder)] = rows
-        _delete_old_parts(table, erasure.mention.client)
-        if table.folder == table_of(workspace).folder:
-            done.unreadable += [version for version in sorted(before) if not table.is_readable(version)]
-
-
-def _copy_without(part: Path, copy: Path, erasure: Erasure, workspace: Workspace) -> int:
-    """Make a copy of a part without the client; returns how many rows it lacks, and makes none when it lacks none."""
-    shutil.copyfile(part, copy)
-    rows = scrub_file(copy, erasure.mention.client, erasure.columns)
-    if rows is None:
-        copy.unlink()
-        raise InputOutputError("this part of the dataset cannot be cleaned", file=workspace.show(part))
-    if not rows:
-        copy.unlink()
-    return rows
-
-
-def _delete_old_parts(table: DatasetTable, client: str) -> None:
-    current = {part.path for part in table.parts()}
-    for path in table.folder.glob("*.parquet"):
-        if path not in current and mentions(path, client):
-            path.unlink()
-
-
-def _clean_quarantine(session: Session, erasure: Erasure, done: _Done) -> None:
-    """Refused rows of the client, known by their texts."""
-    files = {file.number: file for file in session.ledger.every_delivery()}
-    for path in _quarantine_files(session.workspace):
-        known = files.get(int(path.name.partition(".")[0]))
-        removed = _clean_held(path, erasure, {known.header} if known else set())
-        if removed:
-            done.cleaned[session.workspace.show(path)] = removed
-
-
-def _clean_held(path: Path, erasure: Erasure, headers: Collection[tuple[str, ...]]) -> int | None:
-    def write(new: Path) -> int:
-        with explained(path), pq.ParquetFile(path) as file:
-            with pq.ParquetWriter(new, file.schema_arrow, compression="zstd", write_statistics=False) as writer:
-                for batch in file.iter_batches():
-                    stays = [not _belongs(text, erasure, headers) for text in batch.column("text").to_pylist()]
-                    writer.write_batch(batch.filter(pa.array(stays, pa.bool_())))
-            return int(file.metadata.num_rows - pq.read_metadata(new).num_rows)
-
-    return rewrite(path, write)
-
-
-def _belongs(text: str, erasure: Erasure, headers: Collection[tuple[str, ...]]) -> bool:
-    """True if a row is the client's, by the client that it names; where that cannot be told, by any mention."""
-    if not erasure.mention.in_text(text):
-        return False
-    fields = fields_of(text) or []
-    fitting = [header for header in headers if len(header) == len(fields)]
-    named = {fields[place] for header in fitting for place, name in enumerate(header) if name in erasure.columns}
-    return erasure.mention.client in named if any(named) else True
-
-
-def _clean_ledger(session: Session, erasure: Erasure, done: _Done) -> None:
-    """Every text of the ledger but for the repaired rows of others, which may mention the client."""
-    headers = {file.header for file in session.ledger.every_delivery()}
-    rewritten = session.ledger.redact(
-        lambda text: _belongs(text, erasure, headers), lambda text: _redacted(text, erasure)
-    )
-    if rewritten:
-        done.cleaned[session.workspace.show(session.workspace.ledger_file)] = rewritten
-
-
-def _redacted(text: str, erasure: Erasure) -> str:
-    """A text of the ledger without the client: JSON loses the values, anything else is gone as a whole."""
-    cleaned = clean_json(text.encode(), erasure)
-    if cleaned is None or erasure.mention.in_bytes(cleaned[0]):
-        return REDACTED
-    return cleaned[0].decode()
-
-
-def _clean_files(session: Session, erasure: Erasure, done: _Done) -> None:
-    """Every file below the workspace but for what is seen to elsewhere, and the configuration and the scripts."""
-    workspace = session.workspace
-    tables = {table.folder for table in _tables(workspace)}
-    left_out = {*_ledger_files(workspace), *_quarantine_files(workspace), workspace.root / CONFIG_NAME}
-    left_out |= set(workspace.root.glob("*.py"))
-    session.journal.close()  # a log that is cleaned becomes another file: it is opened anew
-    for path in sorted(workspace.root.rglob("*")):
-        if path in left_out or path.is_symlink() or not path.is_file() or not tables.isdisjoint(path.parents):
-            continue
-        session.progress("erasing from files", 0, None)
-        with suppress(NotPermitted):  # the search at the end finds it again, and the receipt names it
-            _clean_file(session, path, erasure, done)
-
-
-def _scrubbed(workspace: Workspace, path: Path, erasure: Erasure) -> int | None:
-    """What others wrote is theirs: only tables of clients are cleaned there, and the rest is reported."""
-    own = workspace.state_folder, workspace.log_folder, workspace.output_folder, workspace.model_folder
-    ours = any(path.is_relative_to(folder) for folder in own)
-    return scrub_file(path, erasure.mention.client, erasure.columns, any_text=ours)
-
-
-def _clean_file(session: Session, path: Path, erasure: Erasure, done: _Done) -> None:
-    workspace = session.workspace
-    delivered = _delivered_as(session, digest_of_delivery(path))
-    if delivered:
-        removed = rewrite(path, lambda new: _delivered_without(session, path, new, erasure, delivered))
-    else:
-        removed = _scrubbed(workspace, path, erasure)
-    if removed is None and path.suffix in MADE_AGAIN and (path.parent / MODEL_FILE).is_file():
-        path.unlink()
-        done.deleted.append(workspace.show(path))
-    elif removed:
-        done.cleaned[workspace.show(path)] = removed
-
-
-def _delivered_as(session: Session, digest: str) -> list[SourceFile]:
-    """The deliveries of a file; if there are none, those of an erasure that broke off before it cleaned the file."""
     files = session.ledger.every_delivery()
-    same = [file for file in files if file.digest == digest]
-    return same or [file for file in files if digest in file.former]
+    held = {*held, *(file.repairs or 0 for file in files if file.number in held)}
+    meant = [file for file in files if file.status == "accepted" and (file.number in held or file.erased)]
+    tables = {source.name for source in session.workspace.databases} & {file.folder for file in meant}
+    read = [file for file in files if file.folder in tables]
+    again = [file for file in meant if file.folder not in tables and not file.repairs]
+    cleaned = [file for file in again if file.former and not file.erased]
+    again = [file for file in again if file not in cleaned]
+    for file in (*again, *(replace(file, watermark=None) for file in read)):
+        session.ledger.redigest(_unknown(file))
+    told = (f"the table of source '{name}'" for name in sorted(tables))
+    return (*told, *_names(again)), tuple(_names(cleaned))
 
 
-def _delivered_without(
-    session: Session, path: Path, new: Path, erasure: Erasure, delivered: Collection[SourceFile]
-) -> int | None:
-    """Make the new file, and note its digest before it takes the old one's place: it is no new delivery."""
-    new.unlink()
-    try:
-        os.link(path, new)  # cleaning gives the name to another file: nothing needs to be copied
-    except OSError:
-        shutil.copyfile(path, new)
-    removed = scrub_file(new, erasure.mention.client, erasure.columns, any_text=False)
-    if removed:
-        now, size, before = digest_of_delivery(new), new.stat().st_size, digest_of_delivery(path)
-        for file in delivered:
-            former = tuple(dict.fromkeys((*file.former, before)))
-            session.ledger.redigest(replace(file, digest=now, size=size, former=former))
-    return removed
+def _unknown(file: SourceFile) -> SourceFile:
+    """A delivery that is not recognised by its bytes any more."""
+    digest = hashlib.sha256(f"{file.digest}\nread again".encode()).hexdigest()
+    return replace(file, digest=digest, former=tuple(dict.fromkeys((*file.former, file.digest))))
+
+
+def _names(files: Collection[SourceFile]) -> Iterator[str]:
+    yield from dict.fromkeys(f"{file.folder}/{file.name}" for file in files)

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from holdfast.dataset import describe, reconcile, withdraw_lost, write_out
+from holdfast.dataset import describe, write_out
 from holdfast.errors import HoldfastError, NoUsableData
+from holdfast.intake.committing import judge_anew
 from holdfast.intake.erased import erased_clients
 from holdfast.intake.finding import Lying, look
+from holdfast.intake.held import Quarantine
 from holdfast.intake.history import History
 from holdfast.intake.reading_tables import take_tables
+from holdfast.intake.reconciling import reconcile, withdraw_lost
 from holdfast.intake.taking import Taken, take_files
 from holdfast.intake.upkeep import keep_up
+from holdfast.progress import Progress, silent
 from holdfast.records import IngestRecord, SourceFile
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.render.words import count
+from holdfast.session import Session, begin, utc_now
 from holdfast.workspace import Workspace
 
 SHOWN_REJECTS = 20
@@ -30,12 +35,13 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
     """
     with begin(where, "ingest", progress) as session:
         workspace = session.workspace
-        reconcile(session)
+        told = reconcile(session)
         earlier = session.ledger.deliveries(workspace.source, workspace.schema.digest)
         current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
         lying = look(workspace, History(earlier, current).knows)
         again = withdraw_lost(session, {file.digest for file in lying.files})
         history, erased = History.of(session), erased_clients(session)
+        told += tuple(judge_anew(session, history))
         known = sum(history.knows(file) for file in lying.files)
         taken = take_files(session, history, lying, erased)
         taken.files += _unreadable(session, lying)
@@ -43,7 +49,8 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
         write_out(session)
         if taken.files:
             keep_up(session)
-        notices = (*_beginnings(session, earlier), *_losses(workspace, again), *lying.notices)
+        losses = _losses(workspace, again, taken.files)
+        notices = (*told, *_beginnings(session, earlier), *losses, *_repaired(session, taken.files), *lying.notices)
         record = _record(session, known, replace(lying, notices=notices), taken, unreachable)
         session.worked = bool(taken.files)
         session.result = record
@@ -63,10 +70,33 @@ def _beginnings(session: Session, earlier: Sequence[SourceFile]) -> Iterator[str
         )
 
 
-def _losses(workspace: Workspace, again: Sequence[SourceFile]) -> Iterator[str]:
-    if again:
-        folder = workspace.show(workspace.output_folder)
-        yield f"the rows of {len(again)} deliveries were gone from {folder}: their files have been taken in anew"
+def _losses(workspace: Workspace, again: Sequence[SourceFile], taken: Sequence[SourceFile]) -> Iterator[str]:
+    """What became of deliveries whose rows were gone: which have come again, and which have not."""
+    accepted = [file for file in taken if file.status == "accepted"]
+    tables = {source.name for source in workspace.databases}
+    digests, read = {file.digest for file in accepted}, {file.folder for file in accepted} & tables
+    delivered = [file for file in again if not file.repairs]
+    missing = [file for file in delivered if file.digest not in digests and file.folder not in read]
+    if delivered:
+        back = f"{len(delivered) - len(missing)} of them" if missing else "they"
+        gone = f"the rows of {count(len(delivered), 'delivery', 'deliveries')} were gone"
+        yield f"{gone} from {workspace.show(workspace.output_folder)}: {back} have been taken in anew"
+    if missing:
+        sources = dict.fromkeys(file.folder if file.folder in tables else file.name for file in missing)
+        yield f"missing until they can be read again: {', '.join(sources)}"
+    repaired = sum(file.accepted for file in again if file.repairs)
+    if repaired:
+        yield f"{repaired:,} of the rows had been repaired by hand: these are in quarantine again"
+
+
+def _repaired(session: Session, taken: Sequence[SourceFile]) -> Iterator[str]:
+    """That rows were refused which had been repaired when they came before: under another schema, or before a loss."""
+    refused = [file for file in taken if file.quarantined]
+    quarantine = Quarantine(session.workspace, session.ledger)
+    repaired = sum(1 for file in refused for _ in quarantine.of(file).repaired())
+    if repaired:
+        rows, them = ("row was", "it") if repaired == 1 else ("rows were", "them")
+        yield f"{repaired:,} of the refused {rows} repaired before: holdfast quarantine replay takes {them} in"
 
 
 def _unreadable(session: Session, lying: Lying) -> list[SourceFile]:

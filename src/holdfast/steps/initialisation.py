@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.errors import ConfigurationError, from_os_error
+from holdfast.progress import Progress, silent
 from holdfast.records import InitRecord
 from holdfast.schema import Schema, is_the_briefs, schema_to_json
-from holdfast.session import Progress, silent
+from holdfast.sources.files import name_of
 from holdfast.sources.inference import Roles, infer_schema
+from holdfast.sources.kinds import kind_of_name
 from holdfast.store.files import write_file
 from holdfast.workspace import CONFIG_NAME
 
@@ -90,7 +92,9 @@ def init_demo(folder: Path, progress: Progress = silent) -> InitRecord:
 
 
 def init_from(folder: Path, table: Path, roles: Roles) -> InitRecord:
-    """A workspace for the table in a CSV file: its schema by looking, and a copy of the file in sourcedata/.
+    """A workspace for the table in a file of any kind: its schema by looking, and a copy of the file in sourcedata/.
+
+    What its name does not tell to be a delivery is called .csv, and not hidden, in the copy.
 
     Raises ConfigurationError when there is a config.json already, UsageError when the target cannot be found.
     """
@@ -103,15 +107,16 @@ def init_from(folder: Path, table: Path, roles: Roles) -> InitRecord:
     if not is_the_briefs(schema):
         config["schema"] = schema_to_json(schema)
     made = _lay_out(folder, config | {"holdout": HOLDOUT})
-    copy = made.root / "sourcedata" / (table.name if table.suffix.lower() == ".csv" else f"{table.name}.csv")
+    name = table.name.lstrip(".")
+    copy = made.root / "sourcedata" / (name if kind_of_name(name) else f"{name}.csv")
     if copy.exists():
-        made.left_alone.append(f"sourcedata/{copy.name}")
+        made.left_alone.append(f"sourcedata/{name_of(copy)}")
     else:
         try:
             shutil.copyfile(table, copy)
         except OSError as error:
             raise from_os_error(error, "write", str(copy)) from None
-        made.created.append(f"sourcedata/{copy.name}")
+        made.created.append(f"sourcedata/{name_of(copy)}")
     held_out = f"{HOLDOUT:.0%} of the clients are held out of training to score on, as testdata/ is empty"
     return made.record(
         (_found(schema), *notices, held_out),

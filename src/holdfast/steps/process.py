@@ -15,8 +15,9 @@ from holdfast.errors import (
     SourceUnreachable,
     UsageError,
 )
+from holdfast.progress import Progress, silent
 from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
 from holdfast.store import lastrun
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
@@ -240,9 +241,11 @@ def _act(session: Session, decision: Decision, taken: IngestRecord) -> RunRecord
     """Carry out a decision: train, score and deploy if it says so, then diagnose, report and call."""
     if decision.action in {"nothing", "keep"}:
         return _no_action(decision, taken, session.seconds)
+    from holdfast.evaluation import prepare_to_read_test_data
     from holdfast.steps.diagnostics import diagnose
     from holdfast.steps.reporting import report
 
+    prepare_to_read_test_data(session.workspace, session.readers)
     learned, card, release = _renew(session, decision) if decision.action != "finish" else (None, None, None)
     diagnosis: Diagnosis = diagnose(session, fresh_packages=False)
     reported: ReportRecord = report(session)

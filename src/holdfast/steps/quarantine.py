@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from holdfast.dataset import current_files, describe, quarantine_of, reconcile, write_out
-from holdfast.errors import FileRefused, UsageError, excerpt, from_os_error, nearest
+from holdfast.dataset import current_files, describe, write_out
+from holdfast.errors import UsageError, excerpt, nearest
+from holdfast.intake.committing import judge_anew
 from holdfast.intake.erased import erased_clients
+from holdfast.intake.held import FORGOTTEN, Held, Quarantine, forget_settled
 from holdfast.intake.history import History
+from holdfast.intake.reconciling import reconcile
+from holdfast.intake.repairing import Corrected, checked, keep_repairs, refuse_taken
 from holdfast.intake.replaying import replay_rows
+from holdfast.progress import Progress, silent
 from holdfast.records import (
+    EVERY_LINE,
     IngestRecord,
     QuarantineAct,
     QuarantinedDelivery,
@@ -25,30 +30,31 @@ from holdfast.records import (
     QuarantineShow,
     SourceFile,
 )
-from holdfast.session import Progress, Session, begin, reading, silent, utc_now
-from holdfast.sources.repaired import RepairedRows, RowText, fields_of
+from holdfast.session import Session, begin, reading, utc_now
+from holdfast.sources.corrections import LONGEST_CELL, UNICODE, Corrections, table_header, table_row
+from holdfast.sources.repaired import RowText, fields_of
 from holdfast.sources.typed import as_csv
-from holdfast.store.files import write_file
-from holdfast.store.quarantine import HeldRow, held_rows
+from holdfast.store.files import replacing
 from holdfast.workspace import Workspace, current_user
 
 if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
 
 ID = re.compile(r"([0-9]+)(?::([0-9]+))?")
-LINE_COLUMN = "_line"
 SHOWN_RULES = 5
-CONTRADICTION = "contradicts "
+ROWS_OF_A_SHEET = 1_048_576
+"""More than spreadsheet programs open."""
+
 NOTHING = "no repaired row waits to be taken in"
-NEXT = "holdfast quarantine replay takes repaired rows in"
 
 
 def list_quarantine(workspace: Workspace) -> QuarantineList:
     """Every current delivery with refused rows, and every file that was refused as a whole; changes nothing."""
     with reading(workspace) as (ledger, _):
+        quarantine = Quarantine(workspace, ledger)
         deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
         current = {file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)}
-        held = [_counted(workspace, ledger, file) for file in deliveries if file.number in current]
+        held = [_counted(quarantine, file) for file in deliveries if file.number in current]
         latest = {(file.folder, file.name): file for file in deliveries}
         return QuarantineList(
             deliveries=tuple(each for each in held if each.quarantined or each.unlabelled),
@@ -61,29 +67,29 @@ def show_quarantine(
 ) -> QuarantineShow:
     """The refused rows of a delivery, or one row of it (`which`: delivery, or delivery:line), with their texts.
 
-    With `out` those that were not taken in yet are written to a CSV file, with their line numbers, to be repaired
-    there. Raises UsageError for a delivery that is not in quarantine, and a place among the workspace's own files.
+    `limit`: how many of them at most; `total` counts all. With `out` those that were not taken in yet are written to
+    a CSV file, with their line numbers, to be repaired there. Raises UsageError for a delivery that is not in
+    quarantine, and a place among the workspace's own files.
     """
     if out is not None:
         workspace.refuse_own_place(out)
         if out.exists():
             raise UsageError("this file is there already", file=str(out), hint="corrections may be in it: name another")
     with reading(workspace) as (ledger, _):
-        file, line = _found(workspace, ledger, which)
-        rows = [row for row in _rows(workspace, ledger, file) if line in {None, row.line}]
-    if not rows:
-        raise UsageError(f"nothing of delivery {which} is in quarantine", hint="holdfast quarantine list")
-    if out is not None:
-        _write(out, file, [row for row in rows if not row.kept and row.state != "replayed"])
-    shown = tuple(rows if limit is None else rows[:limit])
-    return QuarantineShow(
-        delivery=file.number,
-        name=file.name,
-        header=file.header,
-        file=None if out is None else str(out),
-        total=len(rows),
-        rows=shown,
-    )
+        ((file, line),) = _meant(ledger, workspace, [which])
+        held = Quarantine(workspace, ledger).of(file)
+        rows = tuple(islice(held.rows(line), limit))
+        if not rows:
+            raise UsageError(f"nothing of delivery {which} is in quarantine", hint="holdfast quarantine list")
+        return QuarantineShow(
+            delivery=file.number,
+            name=file.name,
+            header=file.header,
+            file=None if out is None else str(out),
+            total=len(rows) if line is not None else held.total,
+            rows=rows,
+            notices=() if out is None else _write(out, file, held.rows(line)),
+        )
 
 
 def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> QuarantineDone:
@@ -93,54 +99,68 @@ def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> Quar
     that still break a rule, which it names.
     """
     with begin(workspace, "quarantine repair") as session:
-        file, line = _current(session, which)
-        rows = {row.line: row for row in _rows(workspace, session.ledger, file) if not row.kept}
-        if line is None or line not in rows:
+        ((file, line),) = _current(session, which)
+        held = Quarantine(workspace, session.ledger).of(file)
+        row = None if line is None else next((row for row in held.rows(line) if not row.kept), None)
+        if row is None:
             raise UsageError(
                 f"no row {which} is in quarantine", hint="name one like 3:17; see holdfast quarantine list"
             )
-        _refuse_taken(rows[line])
-        text = _changed(file, rows[line], changes)
-        return _repaired(session, file, [RowText(line, text)])
+        refuse_taken(row)
+        done = keep_repairs(session, file, [RowText(row.line, _changed(file, row, changes))])
+        session.result = done
+        return done
 
 
-def repair_from(workspace: Workspace, which: str, corrected: Path) -> QuarantineDone:
-    """Repair rows of a delivery from a CSV file that `show_quarantine` wrote and somebody corrected.
+def repair_from(workspace: Workspace, which: str, corrected: Path, progress: Progress = silent) -> QuarantineDone:
+    """Repair rows of a delivery from a table that `show_quarantine` wrote and somebody corrected (see `Corrections`).
 
     Rows that were left as they were are passed over. Raises UsageError as `repair` does, and FileRefused for a file
     of another form, or with a line that is not in quarantine; nothing is changed then.
     """
-    with begin(workspace, "quarantine repair") as session:
-        file, _ = _current(session, which)
-        rows = {row.line: row for row in _rows(workspace, session.ledger, file) if not row.kept}
-        changed = _corrected(corrected, file, rows)
-        for each in changed:
-            _refuse_taken(rows[each.line])
-        return _repaired(session, file, changed)
+    with begin(workspace, "quarantine repair", progress) as session:
+        ((file, line),) = _current(session, which)
+        if line is not None:
+            hint = f"holdfast quarantine repair {file.number} --from {corrected}; rows may be left out of it"
+            raise UsageError("a table corrects rows of a whole delivery", hint=hint)
+        corrections = Corrections(corrected, file.header)
+        changed = Corrected(file, corrections, workspace.schema)
+        rows = changed.among(Quarantine(workspace, session.ledger).of(file).rows())
+        done = keep_repairs(session, file, rows, corrections)
+        session.result = done = replace(done, notices=changed.notices())
+        return done
 
 
 def waive(workspace: Workspace, which: Sequence[str], reason: str) -> QuarantineDone:
     """Let refused rows go: they stay out of the dataset and are no longer open. A later repair takes this back.
 
-    `which`: rows (delivery:line) or whole deliveries. Raises UsageError for what is not in quarantine; nothing is
-    let go then.
+    `which`: rows (delivery:line) or whole deliveries, with what is yet to contradict an earlier row of others. Raises
+    UsageError for what is not in quarantine; nothing is let go then.
     """
     if not reason.strip():
         raise UsageError("letting rows go needs a reason", hint='--reason "a test client of ours"')
     with begin(workspace, "quarantine waive") as session:
-        acts: dict[str, QuarantineAct] = {}
-        for each in which:
-            file, line = _current(session, each)
-            rows = [row for row in _rows(workspace, session.ledger, file) if line in {None, row.line}]
-            waiting = [row for row in rows if not row.kept and row.state != "replayed"]
-            if not waiting:
+        quarantine = Quarantine(workspace, session.ledger)
+        found = _current(session, *which)
+        whole = {file.number for file, line in found if line is None}
+        waived: dict[str, int] = {}
+        acts: list[QuarantineAct] = []
+        for each, (file, line) in zip(which, found, strict=True):
+            rows = _waiting(quarantine.of(file), line)
+            if not rows:
                 raise UsageError(f"nothing of {each} is waiting in quarantine", hint="holdfast quarantine list")
-            acts |= {row.id: _act(file, row.line, "waived", reason=reason) for row in waiting}
-        session.ledger.record_acts(session.run_id, list(acts.values()))
-        done = QuarantineDone(
-            act="waived", rows=len(acts), ids=tuple(acts), notices=(), next="holdfast quarantine list"
+            name = str(file.number) if line is None else f"{file.number}:{line}"
+            if name not in waived and (line is None or file.number not in whole):
+                waived[name] = rows
+                acts.append(_waiver(file, line, reason))
+        session.ledger.record_acts(session.run_id, acts)
+        session.result = done = QuarantineDone(
+            act="waived",
+            rows=sum(waived.values()),
+            ids=tuple(waived),
+            notices=(),
+            next="holdfast quarantine list",
         )
-        session.result = done
         return done
 
 
@@ -151,23 +171,38 @@ def replay(where: Workspace | Session, progress: Progress = silent, *, which: st
     often this is called. Raises UsageError for a delivery that is not part of the dataset.
     """
     with begin(where, "quarantine replay", progress) as session:
-        workspace, ledger = session.workspace, session.ledger
-        reconcile(session)
+        told = reconcile(session)
         history, erased = History.of(session), erased_clients(session)
-        files = [_current(session, which)[0]] if which else list(current_files(session))
+        told += tuple(judge_anew(session, history))
+        quarantine = Quarantine(session.workspace, session.ledger)
         taken: list[SourceFile] = []
-        for file in files:
-            rows = [row for row in _rows(workspace, ledger, file) if row.state == "repaired"]
-            if rows:
-                texts = [RowText(row.line, row.repaired or row.text) for row in rows]
-                taken += replay_rows(session, history, file, texts, erased)
+        left: list[str] = []
+        for file in [_current(session, which)[0][0]] if which else current_files(session):
+            held = quarantine.of(file)
+            if next(held.repaired(), None):
+                replayed = replay_rows(session, history, file, _Repaired(held), erased)
+                taken += replayed.files
+                left += (*_overtaken(file, replayed.overtaken), *_left(session, file, held))
         session.worked = write_out(session) or bool(taken)
-        record = _record(session, taken)
-        session.result = record
+        notices = (*told, *(notice for file in taken for notice in file.notices), *left)
+        session.result = record = _record(session, taken, notices if taken or left else (*notices, NOTHING))
         return record
 
 
-def _record(session: Session, taken: Sequence[SourceFile]) -> IngestRecord:
+def forget(where: Workspace | Session, days: int) -> QuarantineDone:
+    """Let go of the texts of refused rows that were taken in or let go at least so many `days` ago, of those that
+    were taken without their label, and of those of superseded deliveries. Rows that wait for somebody stay.
+    """
+    with begin(where, "quarantine forget") as session:
+        rows = forget_settled(session, days)
+        session.worked = bool(rows)
+        session.result = done = QuarantineDone(
+            act="forgotten", rows=rows, ids=(), notices=(), next="holdfast quarantine list"
+        )
+        return done
+
+
+def _record(session: Session, taken: Sequence[SourceFile], notices: Sequence[str]) -> IngestRecord:
     workspace = session.workspace
     return IngestRecord(
         dataset=describe(workspace, session.ledger, session.engine, current_files(session)),
@@ -182,87 +217,51 @@ def _record(session: Session, taken: Sequence[SourceFile]) -> IngestRecord:
         rejected=(),
         deferred=(),
         unreachable=(),
-        notices=tuple(notice for file in taken for notice in file.notices) if taken else (NOTHING,),
+        notices=tuple(notices),
         seconds=session.seconds,
     )
 
 
-def _found(workspace: Workspace, ledger: Ledger, which: str) -> tuple[SourceFile, int | None]:
-    """The delivery, and the line if one is given, that an id means."""
-    match = ID.fullmatch(which.strip())
-    deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
-    file = next((file for file in deliveries if match and file.number == int(match[1])), None)
-    if match is None or file is None:
-        hint = "name a delivery like 3 or a row of it like 3:17; see holdfast quarantine list"
-        raise UsageError(f"there is no delivery '{excerpt(which)}'", hint=hint)
-    return file, int(match[2]) if match[2] else None
+def _meant(ledger: Ledger, workspace: Workspace, which: Sequence[str]) -> list[tuple[SourceFile, int | None]]:
+    """The deliveries, each with the line if one is given, that ids mean."""
+    files = {file.number: file for file in ledger.deliveries(workspace.source, workspace.schema.digest)}
+    meant = []
+    for each in which:
+        match = ID.fullmatch(each.strip())
+        file = files.get(int(match[1])) if match else None
+        if match is None or file is None:
+            hint = "name a delivery like 3 or a row of it like 3:17; see holdfast quarantine list"
+            raise UsageError(f"there is no delivery '{excerpt(each)}'", hint=hint)
+        meant.append((file, int(match[2]) if match[2] else None))
+    return meant
 
 
-def _current(session: Session, which: str) -> tuple[SourceFile, int | None]:
-    """Like `_found`, but only a delivery that the dataset is made of: of others no row can be taken in."""
-    file, line = _found(session.workspace, session.ledger, which)
-    if file.number not in {each.number for each in current_files(session)}:
-        hint = "it was refused, is a copy of another one, or was superseded; see holdfast quarantine list"
-        raise UsageError(f"delivery {file.number} ({file.name}) is not part of the dataset", hint=hint)
-    return file, line
+def _current(session: Session, *which: str) -> list[tuple[SourceFile, int | None]]:
+    """Like `_meant`, but only deliveries that the dataset is made of: of others no row can be taken in."""
+    meant = _meant(session.ledger, session.workspace, which)
+    current = {each.number for each in current_files(session)}
+    for file, _ in meant:
+        if file.number not in current:
+            hint = "it was refused, is a copy of another one, or was superseded; see holdfast quarantine list"
+            raise UsageError(f"delivery {file.number} ({file.name}) is not part of the dataset", hint=hint)
+    return meant
 
 
-def _rows(workspace: Workspace, ledger: Ledger, file: SourceFile) -> Iterator[QuarantinedRow]:
-    acts = ledger.acts(file.number)
-    for held in held_rows(quarantine_of(workspace, file)):
-        yield _row(file, held, None if held.kept else acts.get(held.row.line))
-
-
-def _row(file: SourceFile, held: HeldRow, act: QuarantineAct | None) -> QuarantinedRow:
-    row = held.row
-    return QuarantinedRow(
-        id=f"{file.number}:{row.line}",
-        delivery=file.number,
-        file=row.file,
-        line=row.line,
-        column=row.column,
-        rule=row.rule,
-        text=row.text,
-        kept=held.kept,
-        state=act.act if act else "open",
-        repaired=act.text if act else None,
-        reason=act.reason if act else None,
-    )
-
-
-def _counted(workspace: Workspace, ledger: Ledger, file: SourceFile) -> QuarantinedDelivery:
-    states: Counter[str] = Counter()
-    rules: Counter[str] = Counter()
-    for row in _rows(workspace, ledger, file) if file.quarantined or file.unlabelled else ():
-        states["unlabelled" if row.kept else row.state] += 1
-        if row.state == "open" and not row.kept:
-            rules[_rule(row)] += 1
+def _counted(quarantine: Quarantine, file: SourceFile) -> QuarantinedDelivery:
+    tally = quarantine.of(file).tally()
     return QuarantinedDelivery(
         delivery=file.number,
         name=file.name,
         folder=file.folder,
         received=file.received,
-        quarantined=states.total() - states["unlabelled"],
-        open=states["open"],
-        repaired=states["repaired"],
-        waived=states["waived"],
-        replayed=states["replayed"],
-        unlabelled=states["unlabelled"],
-        rules=tuple(rules.most_common(SHOWN_RULES)),
+        quarantined=tally.refused,
+        open=tally.states["open"],
+        repaired=tally.states["repaired"],
+        waived=tally.states["waived"],
+        replayed=tally.states["replayed"],
+        unlabelled=tally.states["unlabelled"],
+        rules=tuple(tally.rules.most_common(SHOWN_RULES)),
     )
-
-
-def _rule(row: QuarantinedRow) -> str:
-    """The rule that a row broke, as it is counted."""
-    if row.rule.startswith(CONTRADICTION):
-        return "contradicts an earlier row"
-    return f"{row.column}: {row.rule}" if row.column else row.rule
-
-
-def _refuse_taken(row: QuarantinedRow) -> None:
-    if row.state == "replayed":
-        hint = "deliver the file again, corrected: its rows then take the place of these"
-        raise UsageError(f"row {row.id} was taken in already", hint=hint)
 
 
 def _changed(file: SourceFile, row: QuarantinedRow, changes: Mapping[str, str]) -> str:
@@ -282,35 +281,20 @@ def _changed(file: SourceFile, row: QuarantinedRow, changes: Mapping[str, str]) 
     return as_csv([changes.get(column, field) for column, field in zip(file.header, fields, strict=True)])
 
 
-def _repaired(session: Session, file: SourceFile, texts: Sequence[RowText]) -> QuarantineDone:
-    """Keep the new texts, if every one of them keeps the schema."""
-    check = RepairedRows(texts, file.header, file.name, session.workspace.schema, file.digest)
-    for _ in check:
-        pass
-    for row in check.refused:
-        where = f"column {row.column}: " if row.column else ""
-        message = f"row {file.number}:{row.line} would still be refused: {where}{row.rule}"
-        raise UsageError(message, hint=f"its text would be: {excerpt(row.text)}; nothing was changed")
-    session.ledger.record_acts(session.run_id, [_act(file, row.line, "repaired", text=row.text) for row in texts])
-    ids = tuple(f"{file.number}:{row.line}" for row in texts)
-    done = QuarantineDone(act="repaired", rows=len(texts), ids=ids, notices=(), next=NEXT)
-    session.result = done
-    return done
+def _waiting(held: Held, line: int | None) -> int:
+    """How many of the rows, or of those of one line, are not taken in."""
+    if line is None:
+        tally = held.tally()
+        return tally.refused - tally.states["replayed"]
+    return sum(not row.kept and row.state != "replayed" for row in held.rows(line))
 
 
-def _act(
-    file: SourceFile,
-    line: int,
-    act: Literal["repaired", "waived"],
-    *,
-    text: str | None = None,
-    reason: str | None = None,
-) -> QuarantineAct:
+def _waiver(file: SourceFile, line: int | None, reason: str) -> QuarantineAct:
     return QuarantineAct(
         delivery=file.number,
-        line=line,
-        act=act,
-        text=text,
+        line=EVERY_LINE if line is None else line,
+        act="waived",
+        text=None,
         reason=reason,
         replayed_as=None,
         actor=current_user(),
@@ -318,54 +302,60 @@ def _act(
     )
 
 
-def _write(out: Path, file: SourceFile, rows: Sequence[QuarantinedRow]) -> None:
-    """The rows as a table that a spreadsheet opens: their lines, then their fields as far as they can be told apart."""
-    lines = [[LINE_COLUMN, *file.header], *([str(row.line), *_cells(row.repaired or row.text, file)] for row in rows)]
-    write_file(out.absolute(), "".join(f"{as_csv(line)}\r\n" for line in lines).encode())
+def _write(out: Path, file: SourceFile, rows: Iterable[QuarantinedRow]) -> tuple[str, ...]:
+    """Write the rows that were not taken in as a table; returns what is to be known of it."""
+    written = left_out = 0
+    with replacing(out.absolute()) as temporary, temporary.open("w", encoding=UNICODE, newline="") as stream:
+        stream.write(f"{table_header(file.header)}\r\n")
+        for row in rows:
+            if not row.kept and row.state != "replayed" and FORGOTTEN not in {row.text, row.repaired}:
+                rule = f"{row.column}: {row.rule}" if row.column else row.rule
+                record = table_row(row.line, rule, row.repaired or row.text, len(file.header))
+                written += record is not None
+                left_out += record is None
+                stream.write(f"{record}\r\n" if record is not None else "")
+    return tuple(_notices_of_table(written, left_out))
 
 
-def _cells(text: str, file: SourceFile) -> list[str]:
-    fields = fields_of(text)
-    return fields if fields and len(fields) == len(file.header) else [text]
+def _notices_of_table(written: int, left_out: int) -> Iterator[str]:
+    if not written and not left_out:
+        yield "there is no row in it, as none waits to be corrected"
+    if left_out:
+        yield (
+            f"{left_out:,} of the rows are not in it, as no cell of a spreadsheet holds {LONGEST_CELL:,} characters: "
+            "repair them with --set, or waive them"
+        )
+    if written >= ROWS_OF_A_SHEET:
+        yield f"spreadsheet programs open {ROWS_OF_A_SHEET:,} rows at most, and this table has {written + 1:,}"
 
 
-def _corrected(path: Path, file: SourceFile, rows: Mapping[int, QuarantinedRow]) -> list[RowText]:
-    """The rows of a corrected file that were changed, by the lines that they had in the delivery."""
-    header, *records = _records(path) or [[]]
-    expected = [LINE_COLUMN, *file.header]
-    if header != expected:
-        hint = f"write it with: holdfast quarantine show {file.number} --out {path.name}"
-        raise FileRefused(f"the first line has to be {','.join(expected)}", file=str(path), row=1, hint=hint)
-    found: dict[int, list[str]] = {}
-    for number, fields in enumerate(records, 2):
-        if not any(fields):  # an empty line, or a line of a spreadsheet without a cell
-            continue
-        line = int(fields[0]) if fields[0].isdecimal() else None
-        if line is None or line not in rows:
-            message = f"'{excerpt(fields[0])}' is no line of {file.name} in quarantine"
-            raise FileRefused(message, file=str(path), row=number, column=LINE_COLUMN)
-        if line in found:
-            raise FileRefused(f"line {line} is there twice", file=str(path), row=number, column=LINE_COLUMN)
-        found[line] = fields[1:]
-    return [RowText(line, as_csv(cells)) for line, cells in found.items() if _differ(cells, rows[line], file)]
+class _Repaired:
+    """The repaired texts of a delivery's rows, gone through as often as they are needed."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+
+    def __iter__(self) -> Iterator[RowText]:
+        return self._held.repaired()
 
 
-def _records(path: Path) -> list[list[str]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except OSError as error:
-        raise from_os_error(error, "read", str(path)) from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise FileRefused(f"not CSV in UTF-8: {error}", file=str(path)) from None
+def _overtaken(file: SourceFile, rows: int) -> Iterator[str]:
+    """That some repaired rows of a delivery were let go, because later deliveries have brought newer ones."""
+    if rows:
+        yield (
+            f"{file.name}: {rows:,} repaired rows were let go, because later deliveries have rows of the same key: "
+            f"holdfast quarantine show {file.number}"
+        )
 
 
-def _differ(cells: Sequence[str], row: QuarantinedRow, file: SourceFile) -> bool:
-    """True unless these are the cells that were written out; a spreadsheet may have added empty ones, or left some."""
-    shown = [_cells(text, file) for text in (row.text, row.repaired) if text is not None]
-    return _filled(cells) not in map(_filled, shown)
-
-
-def _filled(cells: Sequence[str]) -> list[str]:
-    """The cells up to the last one that is not empty."""
-    return list(cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)])
+def _left(session: Session, file: SourceFile, held: Held) -> Iterator[str]:
+    """That some repaired rows of a delivery were not taken in, because the schema or the limits have changed since."""
+    left = checked(session, file, held.repaired())
+    if left.refused:
+        first = left.refused[0]
+        where = f"{first.column}: " if first.column else ""
+        yield (
+            f"{file.name}: {left.refusals:,} repaired rows break a rule by now and were not taken in, the first in "
+            f"line {first.line}: {where}{first.rule}; repair them again, or waive them: "
+            f"holdfast quarantine show {file.number}:{first.line}"
+        )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from holdfast.dataset import FINAL_DATA, summary_of
 from holdfast.errors import NoUsableData
 from holdfast.evaluation import Judgement, judge, read_test_data, scorecard
+from holdfast.progress import Progress, silent
 from holdfast.records import ColumnSummary, Release, ReportRecord, RiskModel, Scorecard
 from holdfast.render.document import Report, report_html
 from holdfast.render.histogram import Histogram, histogram_edges
@@ -18,7 +19,7 @@ from holdfast.render.plots import ScorePoint, confusion_matrix_png
 from holdfast.risk.rows import feature_values, labels
 from holdfast.schema import Schema
 from holdfast.serving import deployed
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
 from holdfast.sources.table import batches_of
 from holdfast.store.files import write_file
 from holdfast.store.modelfile import model_digest, read_model
@@ -41,7 +42,7 @@ def report(where: Workspace | Session, progress: Progress = silent) -> ReportRec
         workspace = session.workspace
         session.progress("reporting", 0, None)
         model, release = _model(workspace)
-        test = read_test_data(workspace)
+        test = read_test_data(workspace, session.readers)
         judgement = judge(model, test.table.rows, workspace)
         if not len(judgement.exited):
             raise NoUsableData("no labelled row to report on", file=test.description)

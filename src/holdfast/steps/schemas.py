@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdfast.errors import UsageError, excerpt, nearest
+from holdfast.intake.storing import decomposed, notice_of_decomposed
+from holdfast.progress import Progress, silent
 from holdfast.records import RejectedRow
 from holdfast.records.contract import (
     BrokenCell,
@@ -26,12 +28,12 @@ from holdfast.records.contract import (
     SchemaShow,
 )
 from holdfast.schema import BRIEF_SCHEMA, Column, Schema, is_the_briefs, schema_to_json
-from holdfast.session import Progress, silent
 from holdfast.sourcelist import FolderSource
-from holdfast.sources.files import open_regular
+from holdfast.sources.apart import open_apart
+from holdfast.sources.files import name_of, open_regular
 from holdfast.sources.inference import Roles, infer_schema
-from holdfast.sources.opening import open_delivery
 from holdfast.sources.parsed import ParsedBatch, Reading
+from holdfast.sources.readers import Readers
 from holdfast.workspace import Workspace
 
 EXAMPLES = 3
@@ -51,14 +53,15 @@ def show_schema(workspace: Workspace) -> SchemaShow:
     )
 
 
-def infer_from(file: Path, roles: Roles) -> SchemaInferred:
+def infer_from(file: Path, roles: Roles, sheet: str | None = None) -> SchemaInferred:
     """The schema of the table in `file` by looking, as `holdfast init --from` would write it.
 
+    `sheet`: the one to look at in a workbook, else the first that is shown.
     Raises FileRefused when the file is no table, UsageError when no target can be found or a role does not fit.
     """
-    schema, findings = infer_schema(file, roles)
+    schema, findings = infer_schema(file, roles, sheet)
     return SchemaInferred(
-        file=file.name,
+        file=name_of(file),
         is_the_briefs=is_the_briefs(schema),
         schema=schema_to_json(schema),
         client_in_file=schema.client_in_file,
@@ -75,23 +78,26 @@ def check_file(workspace: Workspace, file: Path, source: str | None = None, prog
     """
     clock = time.perf_counter()
     meant = _source(workspace, file, source)
-    with open_regular(file) as stream:
-        delivered = open_delivery(stream, file.name, _reading(workspace, meant))
+    name = name_of(file)
+    with (
+        Readers(1) as readers,
+        open_regular(file) as stream,
+        open_apart(readers, stream, name, _reading(workspace, meant)) as delivered,
+    ):
         found = _Findings(workspace.schema, delivered.header)
         for parsed in delivered:
             found.add(parsed)
-            progress(f"checking {excerpt(file.name)}", delivered.rows, None)
-        digest = delivered.digest
+            progress(f"checking {excerpt(name)}", delivered.rows, None)
     return SchemaCheck(
-        file=file.name,
-        digest=digest,
+        file=name,
+        digest=delivered.digest,
         source=meant.name if meant else None,
         rows=delivered.rows,
         **found.counts(),
         columns=tuple(found.column(column) for column in workspace.schema.columns),
         broken=found.rules(),
-        extra=tuple(name for name in delivered.header if name not in workspace.schema.names),
-        notices=delivered.notices,
+        extra=tuple(column for column in delivered.names if column not in workspace.schema.names),
+        notices=(*delivered.notices, *([notice_of_decomposed(name, found.decomposed)] if found.decomposed else [])),
         seconds=time.perf_counter() - clock,
     )
 
@@ -153,10 +159,12 @@ class _Findings:
     least: dict[str, Any] = field(default_factory=dict)
     most: dict[str, Any] = field(default_factory=dict)
     broken: Counter[_Rule] = field(default_factory=Counter)
+    decomposed: int = 0
     examples: dict[_Rule, list[BrokenCell]] = field(default_factory=dict)
 
     def add(self, parsed: ParsedBatch) -> None:
         self.accepted += len(parsed.rows)
+        self.decomposed += decomposed(parsed.rows.column(self.schema.client.name))
         for column in self.schema.columns:
             self._look_at(column, parsed.rows.column(column.name))
         for row in parsed.rejected:

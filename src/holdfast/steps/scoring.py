@@ -10,10 +10,12 @@ from holdfast.dataset import current_view
 from holdfast.engines.base import View
 from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.evaluation import TestData, judge, read_test_data, scorecard
+from holdfast.progress import Progress, silent
 from holdfast.records import RiskModel, Scorecard
 from holdfast.schema import LINE
 from holdfast.serving import Deployed
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
+from holdfast.sources.readers import Readers
 from holdfast.store.brieffiles import score_text
 from holdfast.store.files import digest_of_file, write_file
 from holdfast.store.modelfile import read_model
@@ -34,7 +36,7 @@ def score(where: Workspace | Session, progress: Progress = silent) -> Scorecard:
         workspace = session.workspace
         model = trained_model(workspace)
         session.progress("scoring", 0, None)
-        test = read_test_data(workspace)
+        test = read_test_data(workspace, session.readers)
         card = _card(model, test, workspace)
         overlap = 0 if test.held_out else _overlap(session, test)
         card = replace(card, overlap=overlap, seconds=session.seconds)
@@ -47,9 +49,9 @@ def score(where: Workspace | Session, progress: Progress = silent) -> Scorecard:
         return card
 
 
-def score_deployed(workspace: Workspace, current: Deployed) -> Scorecard:
-    """The scorecard of a model in production on the test data; writes nothing."""
-    return _card(current.model, read_test_data(workspace), workspace)
+def score_deployed(workspace: Workspace, current: Deployed, readers: Readers) -> Scorecard:
+    """The scorecard of a model in production on the test data, which `readers` read; writes nothing."""
+    return _card(current.model, read_test_data(workspace, readers), workspace)
 
 
 def trained_model(workspace: Workspace) -> RiskModel:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from holdfast.dataset import describe
+from holdfast.intake.held import Quarantine
 from holdfast.records import Release, SourceFile, Status
 from holdfast.session import reading
-from holdfast.sources.files import list_folder
+from holdfast.sources.files import list_folder, name_of
 from holdfast.store.crontab import show_schedule
 from holdfast.store.releases import pin_current
 from holdfast.workspace import Workspace
@@ -29,7 +30,7 @@ def status(workspace: Workspace) -> Status:
         seen = {(file.name, file.size) for file in deliveries}
         folders = (folder for folder in (workspace.input_folder, *workspace.source_folders) if folder.is_dir())
         lying = [path for folder in folders for path in list_folder(folder).files]
-        waiting = tuple(path.name for path in lying if (path.name, path.stat().st_size) not in seen)
+        waiting = tuple(name_of(path) for path in lying if (name_of(path), path.stat().st_size) not in seen)
         last = ledger.last_decision(workspace.source)
         return Status(
             workspace=str(workspace.root),
@@ -39,25 +40,27 @@ def status(workspace: Workspace) -> Status:
             dataset=describe(workspace, ledger, engine, files) if files else None,
             waiting_files=waiting,
             deliveries=deliveries[-SHOWN_DELIVERIES:],
+            earlier_deliveries=max(len(deliveries) - SHOWN_DELIVERIES, 0),
             decision=last.decision if last else None,
             assessed=ledger.last_assessment(),
             runs=ledger.runs(),
             next=(
                 *_next(workspace, release, waiting, last, whole=pinned is None or pinned.is_whole),
-                *_open_rows(ledger, files),
+                *_held_rows(workspace, ledger, files),
                 *(f"the erasure begun {each} was not finished: call it again" for each in ledger.unfinished_erasures()),
             ),
         )
 
 
-def _open_rows(ledger: Ledger, files: Sequence[SourceFile]) -> Iterator[str]:
-    """What waits in quarantine for somebody to decide."""
-    settled = {"waived", "replayed"}
-    refused = [file for file in files if file.quarantined]
-    done = sum(act.act in settled for file in refused for act in ledger.acts(file.number).values())
-    rows = sum(file.quarantined for file in refused) - done
-    if rows > 0:
-        yield f"{rows:,} row{'s' * (rows != 1)} in quarantine wait for a decision: holdfast quarantine list"
+def _held_rows(workspace: Workspace, ledger: Ledger, files: Sequence[SourceFile]) -> Iterator[str]:
+    """What waits in quarantine: for somebody to decide, or to be taken in."""
+    still_open, repaired = Quarantine(workspace, ledger).waiting(files)
+    if still_open:
+        rows = "1 row in quarantine waits" if still_open == 1 else f"{still_open:,} rows in quarantine wait"
+        yield f"{rows} for a decision: holdfast quarantine list"
+    if repaired:
+        rows = "1 repaired row waits" if repaired == 1 else f"{repaired:,} repaired rows wait"
+        yield f"{rows} to be taken in: holdfast quarantine replay"
 
 
 def _next(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from holdfast.dataset import current_view, table_of
+from holdfast.dataset import ask, table_of
 from holdfast.errors import UsageError, excerpt
 from holdfast.lineage import resting_on, traced_assessments, traced_models
 from holdfast.records import (
@@ -31,7 +31,7 @@ def trace_client(workspace: Workspace, client: str) -> Lineage:
     Raises UsageError when the dataset has no such client.
     """
     with reading(workspace) as (ledger, engine):
-        found = engine.occurrences(current_view(workspace), client=client)
+        found = ask(workspace, lambda view: engine.occurrences(view, client=client))
         if not found:
             hint = "client ids are compared exactly, letter by letter; rows in quarantine are in: holdfast quarantine"
             raise UsageError(f"no row of client '{excerpt(client)}' is in the dataset", hint=hint)
@@ -44,7 +44,7 @@ def trace_row(workspace: Workspace, row: int) -> Lineage:
     Raises UsageError when there is no such row.
     """
     with reading(workspace) as (ledger, engine):
-        found = engine.occurrences(current_view(workspace), row=row)
+        found = ask(workspace, lambda view: engine.occurrences(view, row=row))
         if not found:
             raise UsageError(f"finaldata.csv has no row {row}", hint="rows are counted from 1, without the header")
         return _of_rows(workspace, ledger, f"row {row} of finaldata.csv", found)

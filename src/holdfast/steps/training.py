@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from holdfast.dataset import FINAL_DATA, INGESTED_FILES
 from holdfast.errors import NoUsableData
 from holdfast.evaluation import holdout_mask
+from holdfast.intake.reconciling import reconcile
+from holdfast.progress import Progress, silent
 from holdfast.records import GoldenRow, RiskModel, TrainRecord
 from holdfast.risk.linear import FittedLogistic, fit_logistic, log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values, labels
 from holdfast.schema import Schema
-from holdfast.session import Progress, Session, begin, silent, utc_now
+from holdfast.session import Session, begin, utc_now
 from holdfast.sources.table import TableRead, read_files
 from holdfast.store.brieffiles import dataset_in, final_data_in
 from holdfast.store.files import digest_of, write_file
@@ -38,6 +40,7 @@ def train(where: Workspace | Session, progress: Progress = silent) -> TrainRecor
     """
     with begin(where, "train", progress) as session:
         workspace = session.workspace
+        reconcile(session)
         final_data = workspace.output_folder / FINAL_DATA
         if not final_data.is_file():
             raise NoUsableData("there is no dataset yet", file=str(final_data), hint="run: holdfast ingest")

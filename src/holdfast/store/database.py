@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -50,9 +50,9 @@ class Database:
         """Release the file."""
         self._engine.dispose()
 
-    def _rows(self, query: sa.Select[Any]) -> Sequence[Row]:
+    def _rows(self, query: sa.Executable, values: Mapping[str, Any] | None = None) -> Sequence[Row]:
         with self._database_errors(), self._engine.connect() as connection:
-            return connection.execute(query).all()
+            return connection.execute(query, values).all()
 
     def _write(self, statement: sa.Insert | sa.Update, rows: Sequence[dict[str, Any]] | None = None) -> None:
         with self._database_errors(), self._engine.begin() as connection:

@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,8 +33,11 @@ LOG = "_delta_log"
 COMPACTION = "compaction"
 PURPOSE = "holdfast.purpose"
 RECORD = "holdfast.delivery"
+LEFT = "holdfast.left"
 PART = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?-[0-9a-f]{8}\.parquet")
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f\x7f]")
+NOT_AS_IT_WAS = (ValueError, TypeError, KeyError, AttributeError)
+"""What reading a damaged record of the log raises."""
 HINT = "restore this folder from a backup, or remove it and run holdfast ingest to take the files in again"
 
 
@@ -45,6 +48,20 @@ class Part:
     path: Path
     first: int
     last: int
+
+    def holds(self, numbers: Iterable[int]) -> bool:
+        """True if its name covers one of these deliveries."""
+        return any(self.first <= number <= self.last for number in numbers)
+
+
+def part_numbers(name: str) -> tuple[int, int] | None:
+    """The first and the last delivery that the name of a part tells; None for another file.
+
+    >>> part_numbers("000001-000040-ab12cd34.parquet"), part_numbers("notes.txt")
+    ((1, 40), None)
+    """
+    match = PART.fullmatch(name)
+    return (int(match[1]), int(match[2] or match[1])) if match else None
 
 
 def part_name(first: int, last: int, digest: str) -> str:
@@ -95,14 +112,6 @@ class DatasetTable:
                 raise InputOutputError(message, hint="holdfast dataset versions lists those that can be")
         return tuple(parts)
 
-    def is_readable(self, version: int) -> bool:
-        """True if the rows of a version are still there."""
-        try:
-            self.parts(version)
-        except (InputOutputError, UsageError):
-            return False
-        return True
-
     def fresh_path(self, first: int, last: int) -> Path:
         """Where a new part with the rows of these deliveries can be written."""
         return self.folder / part_name(first, last, secrets.token_hex(4))
@@ -114,8 +123,9 @@ class DatasetTable:
         add: Sequence[Path] = (),
         remove: Sequence[Part] = (),
         delivery: SourceFile | None = None,
+        left: Collection[int] = (),
     ) -> int:
-        """One commit that adds and removes parts; returns its version.
+        """One commit that adds and removes parts; returns its version. `left`: the deliveries that leave with it.
 
         With a delivery its digest is the application transaction, so that it is committed once: for one that was
         committed before, nothing is done and that version returned. A compaction changes no row. Raises CannotWrite,
@@ -130,6 +140,7 @@ class DatasetTable:
             actions: list[AddAction | RemoveAction] = [self._added(path, rows_change=rows_change) for path in add]
             actions += [RemoveAction(part.path.name, rows_change, _now()) for part in remove]
             metadata = {PURPOSE: purpose} | ({RECORD: json.dumps(to_json(delivery))} if delivery else {})
+            metadata |= {LEFT: json.dumps(sorted(left))} if left else {}
             done = [Transaction(app_id=delivery.digest, version=delivery.number)] if delivery else []
             table.create_write_transaction(
                 actions,
@@ -144,13 +155,15 @@ class DatasetTable:
 
     def delivered_after(self, version: int) -> tuple[SourceFile, ...]:
         """The deliveries that were committed after a version, oldest first, each with the version that holds it."""
-        if self._table is None or self._table.version() <= version:
-            return ()
         with self._explained():
-            entries = self._table.history(self._table.version() - version)
-            found = [(int(entry["version"]), entry[RECORD]) for entry in entries if entry.get(RECORD)]
+            found = [(int(entry["version"]), entry[RECORD]) for entry in self._after(version) if entry.get(RECORD)]
             records = ((number, json.loads(record)) for number, record in sorted(found))
             return tuple(from_json(SourceFile, record | {"version": number}) for number, record in records)
+
+    def left_after(self, version: int) -> frozenset[int]:
+        """The deliveries that left with the commits after a version, as far as those say so."""
+        with self._explained():
+            return frozenset(number for entry in self._after(version) for number in json.loads(entry.get(LEFT, "[]")))
 
     def versions(self) -> tuple[DatasetVersion, ...]:
         """Every commit that the log still tells of, oldest first."""
@@ -159,6 +172,29 @@ class DatasetTable:
         with self._explained():
             entries = self._table.history()
             return tuple(_version(entry) for entry in sorted(entries, key=lambda entry: int(entry["version"])))
+
+    def readable(self) -> frozenset[int]:
+        """Those of `versions` whose rows are still there."""
+        lying = {path.name for path in self.folder.glob("*.parquet") if part_numbers(path.name)}
+        return frozenset(each.version for each in self.versions()) - self.needing(lambda name: name not in lying)
+
+    def needing(self, meant: Callable[[str], bool]) -> frozenset[int]:
+        """Those of `versions` that need a part whose name is meant: the log is read once, from its end to its start."""
+        if self._table is None:
+            return frozenset()
+        found = set()
+        with self._explained():
+            needed = {name for uri in self._table.file_uris() if meant(name := Path(uri).name)}
+            for version in sorted((int(entry["version"]) for entry in self._table.history()), reverse=True):
+                if needed:
+                    found.add(version)
+                for action in (self.folder / LOG / f"{version:020d}.json").read_text("utf-8").splitlines():
+                    for kind, told in json.loads(action).items():
+                        if kind == "add":
+                            needed.discard(Path(told["path"]).name)
+                        elif kind == "remove" and meant(name := Path(told["path"]).name):
+                            needed.add(name)
+        return frozenset(found)
 
     def forget(self, days: float) -> int:
         """Delete the files that no version of the last `days` needs; returns how many."""
@@ -171,6 +207,11 @@ class DatasetTable:
             for path in lying:
                 path.unlink()
         return len(lying)
+
+    def _after(self, version: int) -> list[dict[str, Any]]:
+        """What the log says of the commits after a version."""
+        table = self._table
+        return [] if table is None or table.version() <= version else table.history(table.version() - version)
 
     @property
     def _address(self) -> str:
@@ -217,10 +258,10 @@ class DatasetTable:
                 os.close(descriptor)
 
     def _part(self, name: str) -> Part:
-        match = PART.fullmatch(name)
-        if not match:
+        numbers = part_numbers(name)
+        if numbers is None:
             raise InputOutputError("not a file that Holdfast wrote", file=str(self.folder / name), hint=HINT)
-        return Part(self.folder / name, int(match[1]), int(match[2] or match[1]))
+        return Part(self.folder / name, *numbers)
 
     def _added(self, path: Path, *, rows_change: bool) -> AddAction:
         part, status = self._part(path.name), path.stat()
@@ -237,7 +278,7 @@ class DatasetTable:
         except CommitFailedError as error:
             message = "somebody else wrote to the dataset at the same time"
             raise CannotWrite(message, file=str(self.folder), hint="only Holdfast may write to this table") from error
-        except (DeltaError, OSError, pa.ArrowException, ValueError) as error:  # ValueError: a record is not as it was
+        except (DeltaError, OSError, pa.ArrowException, *NOT_AS_IT_WAS) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             kind, done = (CannotWrite, "written") if writing else (InputOutputError, "read")
             raise kind(f"the dataset cannot be {done}: {reason}", file=str(self.folder), hint=HINT) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from holdfast.records import (
 )
 from holdfast.store.custody import Custody
 from holdfast.store.database import json_text
-from holdfast.store.tables import assessments, decisions, deliveries, models, releases, runs, scores
+from holdfast.store.tables import assessments, datasets, decisions, deliveries, models, releases, runs, scores
 
 
 class PastDecision(NamedTuple):
@@ -40,6 +41,16 @@ class AssessmentHead(NamedTuple):
     release: str
     model: str
     dataset: str
+
+
+class Claims(NamedTuple):
+    """The greatest version that a dataset is known to have had, the latest delivery to it, and the version with which
+    that came; 0 where nothing is known.
+    """
+
+    latest: int
+    delivery: int
+    delivered_in: int
 
 
 class Ledger(Custody):
@@ -132,6 +143,47 @@ class Ledger(Custody):
     def withdraw_delivery(self, number: int) -> None:
         """A delivery stops being current: its rows have to be taken again."""
         self._write(deliveries.update().where(deliveries.c.number == number).values(current=False))
+
+    def numbers(self) -> frozenset[int]:
+        """The numbers of all deliveries to any dataset of the workspace."""
+        return frozenset(row.number for row in self._rows(sa.select(deliveries.c.number)))
+
+    def sources(self) -> tuple[tuple[str, str], ...]:
+        """The input folder and the schema's digest of every dataset that there were deliveries to."""
+        rows = self._rows(sa.select(deliveries.c.source, deliveries.c.schema_digest).distinct())
+        return tuple((row.source, row.schema_digest) for row in rows)
+
+    def claims(self, source: str, schema_digest: str) -> Claims:
+        """What is known of the versions of a dataset's table."""
+        version = sa.func.json_extract(deliveries.c.record, "$.version")
+        delivered = (
+            sa.select(deliveries.c.number, version)
+            .where(deliveries.c.source == source, deliveries.c.schema_digest == schema_digest, version.is_not(None))
+            .order_by(deliveries.c.number.desc())
+            .limit(1)
+        )
+        where = (datasets.c.source == source) & (datasets.c.schema_digest == schema_digest)
+        latest = self._rows(sa.select(sa.func.max(datasets.c.version)).where(where))[0][0]
+        return Claims(latest or 0, *next(iter(self._rows(delivered)), (0, 0)))
+
+    def forget_versions(self, source: str, schema_digest: str, delivered: Mapping[int, int]) -> None:
+        """A dataset has another table than the one that was known, as when it was put back from a backup.
+
+        `delivered`: the versions of that table which deliveries came with, by number. No delivery keeps another one,
+        and no dataset a later one than the last on which the ledger and the table agree.
+        """
+        record, known = deliveries.c.record, datasets.c
+        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
+        with self._database_errors(), self._engine.begin() as connection:
+            query = sa.select(deliveries.c.number, sa.func.json_extract(record, "$.version")).where(where)
+            found = [(number, version, delivered.get(number)) for number, version in connection.execute(query)]
+            for number, _, version in (each for each in found if each[1] != each[2]):
+                changed = deliveries.update().where(deliveries.c.number == number)
+                connection.execute(changed.values(record=sa.func.json_set(record, "$.version", version)))
+            agreed = max((version for _, before, version in found if version and version == before), default=0)
+            later = (known.source == source) & (known.schema_digest == schema_digest) & (known.version > agreed)
+            unversioned = sa.func.json_set(known.record, "$.version", None)
+            connection.execute(datasets.update().where(later).values(version=None, record=unversioned))
 
     # ---- models and scores
 

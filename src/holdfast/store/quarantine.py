@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from holdfast.errors import InputOutputError
-from holdfast.records import RejectedRow, to_json
+from holdfast.records import RejectedRow
+from holdfast.store.scrubbing.rewriting import rewrite
 
 COLUMNS = pa.schema(
     [
@@ -26,6 +28,7 @@ COLUMNS = pa.schema(
     ]
 )
 BATCH_ROWS = 10_000
+COMPRESSION = "zstd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class QuarantineWriter:
     """Writes refused rows as they come, so that memory does not grow with them; use as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, COLUMNS, compression="zstd", write_statistics=False)
+        self._writer = _writer(path)
+        self._waiting: list[HeldRow] = []
         self.rows = 0
 
     def __enter__(self) -> QuarantineWriter:
@@ -49,14 +53,26 @@ class QuarantineWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        try:
+            self._write(len(self._waiting))
+        finally:
+            self._writer.close()
 
     def add(self, rejected: Sequence[RejectedRow], *, kept: bool = False) -> None:
         """Keep some refused rows; or, `kept`, rows that were taken without a cell, which are not counted."""
-        if rejected:
-            entries = [to_json(row) | {"kept": kept} for row in rejected]
-            self._writer.write_table(pa.Table.from_pylist(entries, COLUMNS))
-            self.rows += 0 if kept else len(rejected)
+        self._waiting += [HeldRow(row, kept) for row in rejected]
+        self.rows += 0 if kept else len(rejected)
+        self._write(len(self._waiting) // BATCH_ROWS * BATCH_ROWS)
+
+    def _write(self, rows: int) -> None:
+        """Write the first rows that wait. They are written many at a time: each time costs a row group."""
+        for start in range(0, rows, BATCH_ROWS):
+            held = self._waiting[start : start + BATCH_ROWS]
+            columns = [[getattr(each.row, name) for each in held] for name in COLUMNS.names[:-1]]
+            arrays = zip([*columns, [each.kept for each in held]], COLUMNS.types, strict=True)
+            batch = pa.RecordBatch.from_arrays([pa.array(*each) for each in arrays], schema=COLUMNS)
+            self._writer.write_batch(batch)
+        del self._waiting[:rows]
 
 
 def contradictions_beside(path: Path) -> Path:
@@ -64,27 +80,105 @@ def contradictions_beside(path: Path) -> Path:
     return path.with_suffix(".conflicts.parquet")
 
 
+def held_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows that the quarantine file at `path` and the one beside it hold, as COLUMNS; none where there is no file.
+
+    Batches are small, so memory does not grow with the rows.
+    """
+    for file in (path, contradictions_beside(path)):
+        if file.is_file():
+            yield from _batches(file, COLUMNS.names)
+
+
 def held_rows(path: Path) -> Iterator[HeldRow]:
-    """The rows that the quarantine file at `path` and the one beside it hold; none where there is no file."""
+    """The same, row by row."""
+    for batch in held_batches(path):
+        for file, line, column, rule, text, kept in zip(*(each.to_pylist() for each in batch.columns), strict=True):
+            yield HeldRow(RejectedRow(file=file, line=line, column=column, rule=rule, text=text), kept)
+
+
+def held_count(path: Path) -> int:
+    """How many rows they are."""
+    count = 0
     for file in (path, contradictions_beside(path)):
         if file.is_file():
             with _explained(file):
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS):
-                    for entry in batch.to_pylist():
-                        kept = entry.pop("kept", False)  # the first version of Holdfast had none
-                        yield HeldRow(RejectedRow(**entry), kept)
+                count += pq.read_metadata(file).num_rows
+    return count
 
 
 def missing_by_column(paths: Sequence[Path]) -> dict[str, int]:
     """How many rows of these quarantine files were refused because a column was empty."""
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for path in paths:
-        with _explained(path):
-            table = pq.read_table(path, columns=["column", "rule"])
-            missing = table.filter(pc.equal(table.column("rule"), "missing")).column("column")
-            for entry in pc.value_counts(missing).to_pylist():
-                counts[entry["values"]] = counts.get(entry["values"], 0) + entry["counts"]
-    return counts
+        for batch in _batches(path, ["column", "rule"]):
+            missing = batch.filter(pc.equal(batch.column("rule"), "missing")).column("column")
+            counts.update(counted(missing))
+    return dict(counts)
+
+
+def counted(texts: pa.StringArray) -> dict[str, int]:
+    """How often each text is there."""
+    return {entry["values"]: entry["counts"] for entry in pc.value_counts(texts).to_pylist()}
+
+
+def replace_texts(path: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray], text: str) -> int:
+    """Give the rows that `which` picks from each batch another text, in both files; returns how many were changed.
+
+    A file without such rows is untouched; a new one takes its place in one step.
+    """
+    return sum(_replace_texts(file, which, text) for file in (path, contradictions_beside(path)) if file.is_file())
+
+
+def _replace_texts(file: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray], text: str) -> int:
+    place = COLUMNS.get_field_index("text")
+
+    def write(new: Path) -> int:
+        changed = 0
+        with _writer(new) as writer:
+            for batch in _batches(file, COLUMNS.names):
+                old = batch.column(place)
+                chosen = pc.and_(which(batch), pc.not_equal(old, text))
+                changed += chosen.true_count
+                texts = pc.if_else(chosen, pa.scalar(text), old)
+                writer.write_batch(batch.set_column(place, COLUMNS.field(place), texts))
+        return changed
+
+    return rewrite(file, write) or 0
+
+
+def drop_rows(file: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray]) -> int:
+    """Take the rows that `which` picks from each batch out of one file; returns how many there were.
+
+    A file without such rows is untouched; a new one takes its place in one step.
+    """
+
+    def write(new: Path) -> int:
+        gone = 0
+        with _writer(new) as writer:
+            for batch in _batches(file, COLUMNS.names):
+                chosen = which(batch)
+                gone += chosen.true_count
+                writer.write_batch(batch.filter(pc.invert(chosen)))
+        return gone
+
+    return rewrite(file, write) or 0
+
+
+def _writer(path: Path) -> pq.ParquetWriter:
+    # Without statistics: they would keep texts of rows that were erased.
+    return pq.ParquetWriter(path, COLUMNS, compression=COMPRESSION, write_statistics=False)
+
+
+def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _explained(path), pq.ParquetFile(path) as file:
+        found = [name for name in columns if name in file.schema_arrow.names]
+        wanted = pa.schema([COLUMNS.field(name) for name in columns])
+        for read in file.iter_batches(batch_size=BATCH_ROWS, columns=found, use_threads=False):
+            batch = read
+            if "kept" in columns and "kept" not in found:  # the first version of Holdfast had none
+                batch = read.append_column("kept", pa.repeat(pa.scalar(False), read.num_rows))
+            yield batch.select(list(columns)).cast(wanted)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -142,7 +143,33 @@ erasures = sa.Table(
     _column("run"),
     _column("created"),
     _column("tombstone"),
+    sa.Column("act", sa.Text, nullable=False, server_default="erased"),
     _column("finished", sa.Boolean),
     _column("receipt", null=True),
     sa.Index("erasures_by_tombstone", "tombstone"),
 )
+
+
+def ranges_of(numbers: Sequence[int]) -> str:
+    """Numbers in growing order, as the ledger keeps them: runs of neighbours by their ends.
+
+    >>> ranges_of([1, 2, 3, 7, 9, 10])
+    '1-3,7,9-10'
+    """
+    ends: list[list[int]] = []
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in ends)
+
+
+def numbers_in(ranges: str) -> tuple[int, ...]:
+    """The numbers again.
+
+    >>> numbers_in("1-3,7,9-10")
+    (1, 2, 3, 7, 9, 10)
+    """
+    ends = [run.partition("-") for run in ranges.split(",") if run]
+    return tuple(number for first, _, last in ends for number in range(int(first), int(last or first) + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,8 @@ from flask import Flask, Request, Response, request
 
 from holdfast.errors import HoldfastError
 from holdfast.records import to_json
-from holdfast.serving import Limit, deployed, predict
+from holdfast.serving import Limit, deployed, predict_with
+from holdfast.sources.readers import Readers
 from holdfast.steps.diagnostics import current_diagnosis, summarise
 from holdfast.steps.scoring import score_deployed
 from holdfast.store.releases import current_id
@@ -23,7 +25,9 @@ from holdfast.workspace import Workspace
 Answer = dict[str, Any]
 
 DIAGNOSED = ("created", "release", "dataset_rows", "timings", "missing", "packages", "notices")
-LARGEST_ANSWER = Limit(bytes=200_000_000, rows=1_000_000)
+LARGEST_ANSWER = Limit(bytes=200_000_000, rows=1_000_000, seconds=120)
+READ_AT_ONCE = 2
+"""Files; further requests wait until one of them has been read."""
 
 LOOPBACK = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
 """The Host headers that are answered. Any other name that leads here was made to by somebody else's DNS."""
@@ -38,12 +42,20 @@ HEADERS = {
 """On every answer, errors too."""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the endpoints answer from: a workspace, and processes that read its files."""
+
+    workspace: Workspace
+    readers: Readers
+
+
 def create_app(workspace: Workspace) -> Flask:
     """The WSGI application over one workspace: `/prediction`, `/scoring`, `/summarystats`, `/diagnostics`, `/healthz`.
 
     The first four answer GET and POST, `/healthz` GET. Every answer is JSON; an error is problem+json (RFC 9457).
-    Only requests whose Host is this machine's loopback are answered. The application keeps no state: each request
-    reads the release in production and stays in it until it is answered.
+    Only requests whose Host is this machine's loopback are answered. The application keeps no state but for its reading
+    processes, started when needed: each request reads the release in production and stays in it until it is answered.
     """
     app = Flask("holdfast.web", static_folder=None, template_folder=None)
     app.debug = False  # whatever FLASK_DEBUG says
@@ -51,36 +63,37 @@ def create_app(workspace: Workspace) -> Flask:
     app.before_request(_refuse_other_hosts)
     app.after_request(_with_headers)
     answer_errors_as_problems(app, workspace)
+    served = Served(workspace, Readers(READ_AT_ONCE))
     for name, endpoint in ENDPOINTS.items():
-        view = partial(_respond, endpoint, workspace)
+        view = partial(_respond, endpoint, served)
         app.add_url_rule(f"/{name}", name, view, methods=["GET", "POST"])
-    app.add_url_rule("/healthz", "healthz", partial(_respond, healthz, workspace), methods=["GET"])
+    app.add_url_rule("/healthz", "healthz", partial(_respond, healthz, served), methods=["GET"])
     return app
 
 
-def prediction(workspace: Workspace, request: Request) -> Answer:
+def prediction(served: Served, request: Request) -> Answer:
     """Client, probability and prediction of every row at a location, by the model in production.
 
     The location is one of `filename`, `filepath`, `data_path`, `dataset_path`, in the query or in a JSON object in the
     body; without one the test data is answered. Answers `release`, `location`, `rows`, `quarantined`, `predictions`
     (each `client`, `probability`, `prediction`) and `rejected` (each `file`, `line`, `column`, `rule`, `text`).
     """
-    answer: Answer = to_json(predict(workspace, location_in(request), LARGEST_ANSWER))
+    answer: Answer = to_json(predict_with(served.readers, served.workspace, location_in(request), LARGEST_ANSWER))
     return answer
 
 
-def scoring(workspace: Workspace, request: Request) -> Answer:
+def scoring(served: Served, request: Request) -> Answer:
     """How the model in production does on the test data, measured now.
 
     Answers `f1` (a number, null when undefined), `scorecard` (every metric with its interval) and `release`.
     """
     fields_in(request, ())
-    current = deployed(workspace)
-    card = score_deployed(workspace, current)
+    current = deployed(served.workspace)
+    card = score_deployed(served.workspace, current, served.readers)
     return {"f1": card.f1.value, "release": current.release.id, "scorecard": to_json(card)}
 
 
-def summarystats(workspace: Workspace, request: Request) -> Answer:
+def summarystats(served: Served, request: Request) -> Answer:
     """The dataset's statistics; no model takes part.
 
     Answers `rows` and `columns`, each with `column`, `rows`, `missing`, `missing_percent`, `refused_missing`,
@@ -88,29 +101,29 @@ def summarystats(workspace: Workspace, request: Request) -> Answer:
     `minimum`, `maximum`, `quantiles` and `histogram`; for dates `earliest`, `latest`, `periods` (else null or empty).
     """
     fields_in(request, ())
-    columns = summarise(workspace)
+    columns = summarise(served.workspace)
     return {"rows": columns[0].rows if columns else 0, "columns": to_json(columns)}
 
 
-def diagnostics(workspace: Workspace, request: Request) -> Answer:
+def diagnostics(served: Served, request: Request) -> Answer:
     """Timings, missing data and outdated packages, from what is recorded: nothing is run, no package index is asked.
 
     Answers `created`, `release` (null before the first), `dataset_rows`, `timings`, `missing` (percent by column),
     `packages` and `notices`.
     """
     fields_in(request, ())
-    diagnosis = current_diagnosis(workspace)
+    diagnosis = current_diagnosis(served.workspace)
     answer = to_json(diagnosis)
     answer["missing"] = {each.column: each.missing_percent for each in diagnosis.columns}
     return {name: answer[name] for name in DIAGNOSED}
 
 
-def healthz(workspace: Workspace, _request: Request) -> Answer:
+def healthz(served: Served, _request: Request) -> Answer:
     """`status` "ok" while the process lives, and the `release` in production (null before the first)."""
-    return {"status": "ok", "release": current_id(workspace.deployment_folder)}
+    return {"status": "ok", "release": current_id(served.workspace.deployment_folder)}
 
 
-ENDPOINTS: dict[str, Callable[[Workspace, Request], Answer]] = {
+ENDPOINTS: dict[str, Callable[[Served, Request], Answer]] = {
     "prediction": prediction,
     "scoring": scoring,
     "summarystats": summarystats,
@@ -119,8 +132,8 @@ ENDPOINTS: dict[str, Callable[[Workspace, Request], Answer]] = {
 """The brief's four endpoints; their docstrings are the reference."""
 
 
-def _respond(endpoint: Callable[[Workspace, Request], Answer], workspace: Workspace) -> Response:
-    answer = endpoint(workspace, request)
+def _respond(endpoint: Callable[[Served, Request], Answer], served: Served) -> Response:
+    answer = endpoint(served, request)
     return Response(json.dumps(answer, allow_nan=False) + "\n", mimetype="application/json")
 
 

@@ -14,24 +14,35 @@ from holdfast.store.scrubbing.mention import BLOCK, Erasure, Mention
 from holdfast.store.scrubbing.parquet import clean_parquet
 from holdfast.store.scrubbing.rewriting import rewrite
 from holdfast.store.scrubbing.searching import mentions
-from holdfast.store.scrubbing.workbooks import clean_workbook
+from holdfast.store.scrubbing.workbooks import clean_workbook, is_workbook
 
+NOT_PACKED_AGAIN = ("zip", "tar", "bzip2", "xz", "packed")
 MEANT_AS_JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\{|\[\s*["{\[])')
 
 
-def scrub_file(path: Path, client: str, columns: frozenset[str], *, any_text: bool = True) -> int | None:
+def scrub_file(
+    path: Path,
+    client: str,
+    columns: frozenset[str],
+    *,
+    own: bool = True,
+    into: Path | None = None,
+    headers: frozenset[tuple[str, ...]] = frozenset(),
+) -> int | None:
     """Remove from one file what belongs to the client; returns how many rows, lines or values were removed.
 
-    0: nothing was, and the file is untouched. None: this kind of file cannot be cleaned, and it is untouched. A new
-    file takes the old one's place in one step, with its mode, owner and modification time. The kind is told by the
-    bytes, not by the name. `columns`: the names of columns, and of JSON keys, under which a client id stands.
+    0: nothing was, and the file is untouched. None: this file cannot be cleaned, or is not to be, and mentions the
+    client; it is untouched. A new file takes the old one's place in one step, with its mode, owner and modification
+    time. The kind is told by the bytes, not by the name. `columns`: the names of columns, and of JSON keys, under
+    which a client id stands. `own`: the file is Holdfast's own; of somebody else's files only tables of clients are
+    cleaned. `into`: the cleaned file is written there, and `path` stays as it is. `headers`: see `Erasure`.
 
     - CSV, plain or gzip: the records whose field under one of `columns` is the id; the other bytes stay.
     - Parquet files and Excel workbooks: likewise; see `clean_parquet` and `clean_workbook`.
-    - JSON and JSON lines: see `clean_json` and `clean_json_lines`.
-    - Other text, and CSV without such a column: the lines that mention the client (see `Mention`); or, unless
-      `any_text`, None.
-    - HTML, SVG, XML, and everything else: None if it mentions the client, else 0. What is damaged or encrypted: None.
+    - JSON and JSON lines: see `clean_json` and `clean_json_lines`; somebody else's are not touched.
+    - Other text, and CSV without such a column: the lines that mention the client (see `Mention`); somebody else's
+      is not touched.
+    - HTML, SVG, XML, databases, archives, and everything else: not touched. What is damaged or encrypted: None.
 
     A row that names no client, or cannot be read, is removed if it mentions the one to be erased. A row that names
     another client is that client's, and stays as it is; `mentions` tells whether such a row mentions the erased one.
@@ -39,7 +50,7 @@ def scrub_file(path: Path, client: str, columns: frozenset[str], *, any_text: bo
 
     Raises ConfigurationError for an id that is empty, CannotWrite, NotPermitted or InputOutputError.
     """
-    erasure = Erasure(Mention(client), columns, any_text)
+    erasure = Erasure(Mention(client), columns, own, into, headers)
     try:
         with opened(path) as stream:
             return 0 if stream is None else _clean(path, stream, erasure)
@@ -51,13 +62,15 @@ def _clean(path: Path, stream: BinaryIO, erasure: Erasure) -> int | None:
     kind = kind_of(stream.read(BEGINNING))
     if kind == "parquet":
         return clean_parquet(path, erasure)
-    if kind == "zip":
+    if kind == "zip" and is_workbook(path):
         return clean_workbook(path, erasure)
+    if kind in NOT_PACKED_AGAIN:
+        return _untouched(path, erasure)
     stream.seek(0)
     source = unpacked(stream, kind)
     inner = kind_of(source.read(BEGINNING))
-    if inner not in {"text", "json"}:
-        return None if mentions(path, erasure.mention.client) else 0
+    if inner not in {"text", "json"} or (inner == "json" and not erasure.own):
+        return _untouched(path, erasure)
     source.seek(0)
     if not erasure.mention.occurs(source):
         return 0
@@ -70,7 +83,12 @@ def _clean(path: Path, stream: BinaryIO, erasure: Erasure) -> int | None:
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as sink:
                 return _copy_without(source, cast(BinaryIO, sink), inner, erasure)
 
-    return rewrite(path, write)
+    removed = rewrite(path, write, erasure.into)
+    return _untouched(path, erasure) if removed is None else removed
+
+
+def _untouched(path: Path, erasure: Erasure) -> int | None:
+    return None if mentions(path, erasure.mention.client, erasure.columns) else 0
 
 
 def _copy_without(source: BinaryIO, sink: BinaryIO, kind: Kind, erasure: Erasure) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import json
 import math
 import re
@@ -11,6 +12,8 @@ from typing import Any
 from holdfast.store.scrubbing.mention import Erasure
 
 CLIENT_KEY = "client"
+VALUES = "values"
+"""The key of a traced row's values, by column."""
 ERASED = "[erased]"
 OTHERWISE_ERASED = "[removed]"
 """For a client whose id the usual mark would mention."""
@@ -21,10 +24,12 @@ Json = Any
 def clean_json(data: bytes, erasure: Erasure, *, whole: bool = False) -> tuple[bytes, int] | None:
     """A JSON text without the client, and how many values were removed or redacted; None for what is not JSON.
 
-    In a list, objects whose client key (`client`, or one of the columns) is the id are removed. In an object, the
-    entry keyed by the id is removed. Any other string that is the id or mentions it becomes "[erased]", unless it
-    is another client's id, under a client key. Numbers count only under a client key. With `whole` nothing is left
-    of a text that is itself an object about the client.
+    In a list, objects whose client key (`client`, or one of the columns) is the id are removed, and those whose
+    `values` are about it. In an object, the entry keyed by the id is removed. Any other string that is the id or
+    mentions it becomes "[erased]", unless it is another client's id, under a client key. Numbers count only under a
+    client key. With `whole` nothing is left of a text that is itself an object about the client.
+
+    A short number is mentioned by a string that is a row of the client, or says "client" before it, as lineage does.
 
     A text is not JSON, too, where writing it again would change what it means: a key that is there twice, a number
     too large for a double, nesting too deep to follow.
@@ -45,13 +50,17 @@ def clean_json(data: bytes, erasure: Erasure, *, whole: bool = False) -> tuple[b
 
 class _Eraser:
     def __init__(self, erasure: Erasure) -> None:
+        self._erasure = erasure
         self._mention = erasure.mention
         self._keys = erasure.columns | {CLIENT_KEY}
         self._mark = OTHERWISE_ERASED if self._mention.in_text(ERASED) else ERASED
         self.removed = 0
 
     def is_about_client(self, value: Json) -> bool:
-        return isinstance(value, dict) and any(self._is_client(value[key]) for key in self._keys & value.keys())
+        if not isinstance(value, dict):
+            return False
+        is_client = any(self._is_client(value[key]) for key in self._keys & value.keys())
+        return is_client or self.is_about_client(value.get(VALUES))
 
     def cleaned(self, value: Json, *, is_id: bool = False) -> Json:
         """The value without the client; `is_id` where it stands under a client key."""
@@ -75,8 +84,19 @@ class _Eraser:
     def _mentions(self, value: Json) -> bool:
         if not isinstance(value, str) or value == self._mark:
             return False
-        short = self._mention.is_short_number
-        return value == self._mention.client or (not short and self._mention.in_text(value))
+        if not self._mention.is_short_number:
+            return self._mention.in_text(value)
+        if value in {self._mention.client, f"client {self._mention.client}"}:
+            return True
+        return self._mention.in_text(value) and any(map(self._erasure.names_client, _rows(value)))
+
+
+def _rows(text: str) -> list[list[str]]:
+    """A text as CSV; nothing where it is none."""
+    try:
+        return list(csv.reader(text.splitlines(), strict=True))
+    except csv.Error:
+        return []
 
 
 def _same_spacing(original: bytes, value: Json) -> bytes:

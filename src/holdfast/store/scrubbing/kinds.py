@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import errno
 import gzip
@@ -9,6 +10,7 @@ import lzma
 import os
 import re
 import stat
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,13 +23,35 @@ import pyarrow as pa
 
 from holdfast.errors import InputOutputError, from_os_error
 
-Kind = Literal["gzip", "parquet", "zip", "sqlite", "sqlite log", "utf-16", "markup", "json", "text", "binary"]
+Kind = Literal[
+    "gzip",
+    "bzip2",
+    "xz",
+    "tar",
+    "zip",
+    "packed",
+    "parquet",
+    "sqlite",
+    "sqlite log",
+    "utf-16",
+    "markup",
+    "json",
+    "text",
+    "binary",
+]
+"""What a file is; "packed" in a way that cannot be unpacked here."""
 
 BEGINNING = 64 << 10
 MARKS: tuple[tuple[bytes, Kind], ...] = (
     (b"\x1f\x8b", "gzip"),
     (b"PAR1", "parquet"),
     (b"PK\x03\x04", "zip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\0", "xz"),
+    (b"\x28\xb5\x2f\xfd", "packed"),  # Zstandard
+    (b"\x04\x22\x4d\x18", "packed"),  # LZ4
+    (b"7z\xbc\xaf\x27\x1c", "packed"),
+    (b"Rar!\x1a\x07", "packed"),
     (b"SQLite format 3\0", "sqlite"),
     (b"\x37\x7f\x06\x82", "sqlite log"),
     (b"\x37\x7f\x06\x83", "sqlite log"),
@@ -36,6 +60,7 @@ MARKS: tuple[tuple[bytes, Kind], ...] = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (b"%PDF", "binary"),
 )
+TAR = slice(257, 262), b"ustar"
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 MOST_CONTROL = 0.1
 """A text in UTF-8 may hold some control characters; a tenth of them makes it something else."""
@@ -48,6 +73,7 @@ DAMAGE = (
     gzip.BadGzipFile,
     lzma.LZMAError,
     pa.ArrowInvalid,
+    tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -66,6 +92,8 @@ def kind_of(beginning: bytes) -> Kind:
     for mark, kind in MARKS:
         if beginning.startswith(mark):
             return kind
+    if beginning[TAR[0]] == TAR[1]:
+        return "tar"
     if not _is_text(beginning):
         return "binary"
     start = beginning.removeprefix(codecs.BOM_UTF8).lstrip()
@@ -124,5 +152,9 @@ def _opaque(path: Path, error: Exception) -> Opaque:
 
 
 def unpacked(stream: BinaryIO, kind: Kind) -> BinaryIO:
-    """What is inside a gzip file, or the stream itself."""
-    return cast(BinaryIO, gzip.GzipFile(fileobj=stream)) if kind == "gzip" else stream
+    """What is inside a file that is packed as a whole, or the stream itself."""
+    if kind == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=stream))
+    if kind == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(stream))
+    return cast(BinaryIO, lzma.LZMAFile(stream)) if kind == "xz" else stream

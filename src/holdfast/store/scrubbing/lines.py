@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
+from holdfast.formulas import safe_cell
 from holdfast.store.scrubbing.documents import clean_json
 from holdfast.store.scrubbing.mention import BLOCK, Erasure, Mention
 
 LONGEST_RECORD = 4 << 20
 """A quote that is not closed in so many bytes is taken for a stray one."""
-FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
-"""Text that begins with these gets an apostrophe in a list that is made for spreadsheets."""
 
 # RFC 4180: a quote stands only around a field, or twice inside such a field.
 QUOTED = rb'"[^"]*+(?:""[^"]*+)*+"'
@@ -59,14 +58,14 @@ def clean_text(source: BinaryIO, sink: BinaryIO, erasure: Erasure) -> int | None
     """Copy text without what belongs to the client; returns how many records or lines were removed.
 
     With a client column in its header it is CSV: the client's records are removed, and of the records that cannot be
-    parsed, or name no client at all, those that mention it. Otherwise every line that mentions it is removed, or,
-    unless `any_text`, none: None says that the text cannot be cleaned.
+    parsed, or name no client at all, those that mention it. Otherwise every line that mentions it is removed; or
+    none where the text is not Holdfast's own: None says then that it cannot be cleaned.
     """
     lines = Lines(source)
     first = next(lines, b"")
     header = _header(first, lines.newline)
     places = [place for place, name in enumerate(header.names) if name in erasure.columns]
-    if not places and not erasure.any_text:
+    if not places and not erasure.own:
         return None
     if not places:
         mention, edit = erasure.mention, _without_mention(erasure.mention)
@@ -156,9 +155,8 @@ class _Table:
 
     def __init__(self, erasure: Erasure, newline: bytes, columns: int, places: list[int]) -> None:
         self._mention = erasure.mention
-        client = erasure.mention.data
-        escaped = {b"'" + client} if erasure.mention.client.startswith(FORMULA_BEGINNINGS) else set()
-        self._written = {client} | escaped
+        # In a table that was made for spreadsheets, an id that begins like a formula has an apostrophe.
+        self._written = {erasure.mention.data, safe_cell(erasure.mention.client).encode()}
         self._newline = newline
         self._record = re.compile(RECORD + ENDS[newline])
         self._columns = columns

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Protocol
 
 from holdfast.errors import ConfigurationError
@@ -38,6 +39,9 @@ ESCAPE_BEFORE = re.compile(rb"\\(?:u([0-9a-fA-F]{4})|[nrtbf])\Z")
 ESCAPE_AFTER = re.compile(rb"\\{1,4}u([0-9a-fA-F]{4})")
 FIELD_BEFORE = re.compile(rb'(?:\A|[,;\t"\r\n]|\\[nrt]|<t>)\Z')
 FIELD_AFTER = re.compile(rb'\\{0,4}"|[,;\t\r\n]|\\[nrt]|</t>|\Z')
+FILE_ENDING = re.compile(rb"(?:\.(?:csv|gz|html|jsonl?|parquet|pdf|txt|xlsx)){1,2}", re.IGNORECASE)
+"""What follows an id where a file is named after a client."""
+SENTENCE_END = re.compile(rb"\.{1,3}(?:[\s\"'<>)\\]|\Z)")
 STRING_AFTER = re.compile(rb'\\{0,4}"')
 
 
@@ -45,12 +49,22 @@ STRING_AFTER = re.compile(rb'\\{0,4}"')
 class Erasure:
     """Whom to erase, and the names of the columns and keys under which a client id stands.
 
-    `any_text`: lines of text that is no table of clients are removed too if they mention the client.
+    `own`: the file is Holdfast's own. In a file of somebody else only a table of clients is cleaned. `into`: where
+    the cleaned file is written, while the file itself stays as it is. `headers`: the columns of deliveries, by which
+    a row is known that is kept as text.
     """
 
     mention: Mention
     columns: frozenset[str]
-    any_text: bool = True
+    own: bool = True
+    into: Path | None = None
+    headers: frozenset[tuple[str, ...]] = frozenset()
+
+    def names_client(self, fields: Sequence[str]) -> bool:
+        """True if the fields of a row name the client, in the columns of a delivery with as many."""
+        headers = (header for header in self.headers if len(header) == len(fields))
+        named = (field for each in headers for field, name in zip(fields, each, strict=True) if name in self.columns)
+        return self.mention.client in named
 
 
 class Stream(Protocol):
@@ -61,7 +75,9 @@ class Stream(Protocol):
 
 
 class Mention:
-    r"""The mentions of one client: its exact UTF-8 bytes with no letter, digit, `_`, `-` or `.` before or after them.
+    r"""The mentions of one client: its exact UTF-8 bytes with no letter, digit, `_`, `-` or `.` before or after them,
+    but for the ending of a file that is named after the client, and the dot of a sentence that ends with it. (A whole
+    field that is the id and a dot is another id.)
 
     A character that JSON, CSV, HTML or XML escape is also found in its escaped form, and an escape before or after
     the id counts as the character that it stands for. An id of one to four digits is mentioned only by a whole CSV
@@ -70,8 +86,8 @@ class Mention:
     Raises ConfigurationError for an id that is empty or cannot be written in UTF-8.
 
     >>> mention = Mention("c1")
-    >>> [mention.in_text(text) for text in ("c1,5,0", "say c1!", r"a\nc1", "c10", "c1-2", "abc1", "c1.5")]
-    [True, True, True, False, False, False, False]
+    >>> [mention.in_text(text) for text in ("c1,5,0", "it was c1.", r"a\nc1", "c1.csv", "c10", "c1-2", "abc1", "c1.5")]
+    [True, True, True, True, False, False, False, False]
     >>> [Mention("42").in_text(text) for text in ("42,5,0", '{"client": "42"}', '{"rows": 42}', "42 rows")]
     [True, True, False, False]
     """
@@ -153,7 +169,12 @@ class Mention:
     def _stands_alone(self, data: bytes, start: int, end: int) -> bool:
         if self.is_short_number:
             return bool(FIELD_BEFORE.search(data, max(0, start - 3), start) and FIELD_AFTER.match(data, end))
-        return not _word_before(data, start) and not _word_after(data, end)
+        if _word_before(data, start):
+            return False
+        ending = FILE_ENDING.match(data, end)
+        if not _word_after(data, end) or (ending and not _word_after(data, ending.end())):
+            return True
+        return bool(SENTENCE_END.match(data, end) and not FIELD_BEFORE.search(data, max(0, start - 3), start))
 
     @staticmethod
     def _is_a_string(data: bytes, start: int, end: int) -> bool:

@@ -27,27 +27,30 @@ VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary(
 def clean_parquet(path: Path, erasure: Erasure) -> int | None:
     """Write the file again, a row group at a time, without the client's rows; returns how many there were.
 
-    Those are the rows with its id in a client column, and, of the rows that name no client there (or in a file that
-    has no such column), those in which any text mentions it. Schema, metadata, compression, the order of the rows
-    and their groups stay. None where the metadata mentions the client, or a nested dictionary could keep it.
+    Those are the rows with its id in a client column, and, of the rows that name no client there (or in a file of
+    Holdfast's own that has no such column), those in which any text mentions it. Schema, metadata, compression, the
+    order of the rows and their groups stay. None where the metadata mentions the client, a nested dictionary could
+    keep it, or somebody else's table mentions it and is no table of clients.
     """
     with pq.ParquetFile(path, pre_buffer=False) as file:
+        if not erasure.own and erasure.columns.isdisjoint(file.schema_arrow.names):
+            return None if parquet_mentions(path, erasure.mention, erasure.columns) else 0
         groups = range(file.num_row_groups)
         if not any(_belonging(file.read_row_group(group), erasure).any() for group in groups):
             return None if _in_metadata(file.metadata, erasure.mention) else 0
         if _in_metadata(file.metadata, erasure.mention) or any(map(_nests_dictionary, file.schema_arrow)):
             return None
-        return rewrite(path, lambda new: _write_without(file, new, erasure))
+        return rewrite(path, lambda new: _write_without(file, new, erasure), erasure.into)
 
 
-def parquet_mentions(path: Path, mention: Mention) -> bool:
+def parquet_mentions(path: Path, mention: Mention, columns: frozenset[str] = frozenset()) -> bool:
     """True if a value, a dictionary, the statistics, a column's name or the metadata of the file mention the client.
 
-    A column of whole numbers mentions it where a number equals the id and the id is no short number.
+    A whole number mentions it where it equals the id, if the id is no short number or the column is one of `columns`.
     """
     with pq.ParquetFile(path) as file:
-        columns = [file.schema.column(place) for place in range(len(file.schema))]
-        names = (name for column in columns for name in column.path.split("."))
+        leaves = [file.schema.column(place) for place in range(len(file.schema))]
+        names = (name for leaf in leaves for name in leaf.path.split("."))
         if _in_metadata(file.metadata, mention) or _in_statistics(file.metadata, mention):
             return True
         if any(map(mention.in_text, names)):
@@ -56,7 +59,11 @@ def parquet_mentions(path: Path, mention: Mention) -> bool:
     # As dictionaries, so that values which no row uses any more are seen too.
     with pq.ParquetFile(path, read_dictionary=encoded, pre_buffer=False) as file:
         batches = file.iter_batches(BATCH_ROWS) if file.num_row_groups else ()
-        return any(_any_mention(column, mention) for batch in batches for column in batch.columns)
+        return any(
+            _any_mention(column, mention) or (name in columns and bool(_equal(column, mention).any()))
+            for batch in batches
+            for name, column in zip(batch.schema.names, batch.columns, strict=True)
+        )
 
 
 def _in_metadata(metadata: pq.FileMetaData, mention: Mention) -> bool:

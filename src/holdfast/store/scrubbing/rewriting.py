@@ -14,12 +14,15 @@ class _Untouched(Exception):
     """Nothing was removed, so the old file stays."""
 
 
-def rewrite(path: Path, write: Callable[[Path], int | None]) -> int | None:
+def rewrite(path: Path, write: Callable[[Path], int | None], into: Path | None = None) -> int | None:
     """Let `write` make a new file at the path that it is given, and return how many things it left out.
 
     The new file takes the place of `path` in one step, unless `write` returns 0, or None for what it cannot clean.
-    Raises CannotWrite, NotPermitted or InputOutputError, and then `path` is as it was.
+    With `into` it is written there, and `path` stays. Raises CannotWrite, NotPermitted or InputOutputError, and then
+    `path` is as it was.
     """
+    if into is not None:
+        return write(into)
     removed: int | None = 0
     try:
         with replacing(path) as new:

@@ -1,4 +1,4 @@
-"""One client in Excel workbooks and other zip archives: its rows taken out, and every place where it may still be."""
+"""One client in Excel workbooks: its rows taken out, and every place where it may still be."""
 
 from __future__ import annotations
 
@@ -39,46 +39,57 @@ def clean_workbook(path: Path, erasure: Erasure) -> int | None:
     """Write the workbook again without the client's rows; returns how many there were.
 
     The first row of a sheet that is not empty is its header. Removed are the rows whose cell under a client column
-    is the id, and of the rows that name no client there (or in a sheet that has no such column) those in which a
-    cell mentions it. None for an archive that is no workbook and mentions the client, and for a workbook that
-    mentions it elsewhere than in rows: in a pivot table's cache, a defined name, a comment that stays.
+    is the id, and of the rows that name no client there (or in a sheet of Holdfast's own that has no such column)
+    those in which a cell mentions it. None for a workbook that mentions it elsewhere than in rows (in a pivot table's
+    cache, a defined name, a comment that stays), and for somebody else's that mentions it in a sheet that is no table
+    of clients, and there alone.
 
     The rows below move up. Formulas are not adjusted to that, and lose the values computed last until a spreadsheet
     program opens the workbook; what openpyxl does not know (some charts, pictures, extensions) is lost.
     """
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        if WORKBOOK in names and not _found(archive, archive.infolist(), erasure.mention, loosely=True):
+        if not _found(archive, archive.infolist(), erasure.mention, loosely=True):
             return 0
-    if WORKBOOK not in names:
-        return None if zip_mentions(path, erasure.mention) else 0
-    return rewrite(path, lambda new: _write_without(path, new, erasure, macros=MACROS in names))
+    return rewrite(path, lambda new: _write_without(path, new, erasure, macros=MACROS in names), erasure.into)
 
 
-def zip_mentions(path: Path, mention: Mention) -> bool:
-    """True if a member of the archive, a member's name, or a comment mentions the client.
+def is_workbook(path: Path) -> bool:
+    """True if a zip archive is an Excel workbook."""
+    with zipfile.ZipFile(path) as archive:
+        return WORKBOOK in archive.namelist()
 
-    In the parts of a workbook the texts are looked at as a spreadsheet program reads them. Raises BadZipFile for
-    what is encrypted.
+
+def workbook_mentions(path: Path, mention: Mention) -> bool:
+    """True if a part of the workbook, its name, or a comment mentions the client.
+
+    The texts are looked at as a spreadsheet program reads them. Raises BadZipFile for what is encrypted.
     """
     with zipfile.ZipFile(path) as archive:
-        notes = [
-            archive.comment,
-            *(note for each in archive.infolist() for note in (each.filename.encode(), each.comment)),
-        ]
-        return any(map(mention.in_bytes, notes)) or _found(archive, archive.infolist(), mention)
+        return any(map(mention.in_bytes, notes_of(archive))) or _found(archive, archive.infolist(), mention)
+
+
+def notes_of(archive: zipfile.ZipFile) -> Iterator[bytes]:
+    """What an archive tells of its members: their names, and comments."""
+    yield archive.comment
+    for member in archive.infolist():
+        yield from (member.filename.encode(), member.comment)
+
+
+def refuse_encrypted(member: zipfile.ZipInfo) -> None:
+    """Raises BadZipFile for a member of an archive that is encrypted."""
+    if member.flag_bits & ENCRYPTED:
+        raise zipfile.BadZipFile("a member is encrypted")
 
 
 def _found(
     archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], mention: Mention, *, loosely: bool = False
 ) -> bool:
     """True if one of the members mentions the client; `loosely`: if the id's characters occur in it."""
-    is_workbook = WORKBOOK in archive.namelist()
     for member in members:
-        if member.flag_bits & ENCRYPTED:
-            raise zipfile.BadZipFile("a member is encrypted")
+        refuse_encrypted(member)
         with archive.open(member) as stream:
-            if is_workbook and member.filename.endswith(MARKUP):
+            if member.filename.endswith(MARKUP):
                 if member.filename.startswith(DECORATION) or not _is_worth_parsing(archive, member, mention):
                     continue
                 texts = _texts(stream, numbers=loosely or not mention.is_short_number)
@@ -169,15 +180,19 @@ def _write_without(path: Path, new: Path, erasure: Erasure, *, macros: bool) -> 
             book = load_workbook(stream, keep_vba=macros, rich_text=True)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise zipfile.BadZipFile(f"not a workbook: {error}") from error
-        removed = sum(_clean_sheet(sheet, erasure) for sheet in book.worksheets)
+        found = [_clean_sheet(sheet, erasure) for sheet in book.worksheets]
         book.save(new)
         book.close()
+    removed = sum(each for each in found if each)
+    if not removed and None in found:
+        return None
     with zipfile.ZipFile(new) as archive:
         others = [member for member in archive.infolist() if not member.filename.startswith(ROWS)]
         return None if _found(archive, others, erasure.mention) else removed
 
 
-def _clean_sheet(sheet: Any, erasure: Erasure) -> int:
+def _clean_sheet(sheet: Any, erasure: Erasure) -> int | None:
+    """How many rows were removed; None for somebody else's sheet that is no table of clients and mentions this one."""
     rows = enumerate(sheet.iter_rows(values_only=True), start=1)
     places: list[int] | None = None
     gone: list[int] = []
@@ -189,6 +204,8 @@ def _clean_sheet(sheet: Any, erasure: Erasure) -> int:
                 continue
         if _belongs(cells, places or [], erasure.mention):
             gone.append(number)
+    if gone and not places and not erasure.own:
+        return None
     for first, count in _runs_from_the_end(gone):
         sheet.delete_rows(first, count)
     return len(gone)
