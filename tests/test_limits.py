@@ -21,7 +21,8 @@ def test_one_limit_is_set_and_the_others_stay(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_limit_below_which_no_ordinary_file_could_be_read_is_refused_by_name(name: str) -> None:
     least = getattr(LEAST, name)
-    with pytest.raises(ConfigurationError, match=f"'limits.{name}' must be a whole number from {least:,} to ") as caught:
+    expected = f"'limits.{name}' must be a whole number from {least:,} to "
+    with pytest.raises(ConfigurationError, match=expected) as caught:
         limits_from_json({name: least - 1})
     assert (caught.value.column, caught.value.hint) == (name, f"without this key it is {getattr(Limits(), name):,}")
 

@@ -95,7 +95,8 @@ def test_a_database_and_what_is_read_of_it_are_named_once(entry: dict[str, Any],
 
 
 @pytest.mark.parametrize(
-    "url", ["postgresql://reader:secret@db/crm", "postgresql+psycopg://reader:se/cr:et@db/crm", "MySQL://:secret@db/crm"]
+    "url",
+    ["postgresql://reader:secret@db/crm", "postgresql+psycopg://reader:se/cr:et@db/crm", "MySQL://:secret@db/crm"],
 )
 def test_a_password_is_not_taken_from_the_configuration_nor_shown(url: str) -> None:
     error = refusal(table(database=url))

@@ -84,7 +84,7 @@ class Line:
 
 @pytest.fixture
 def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
-    monkeypatch.setattr(child, "_limit", lambda _, *, writes: None)  # this process goes on
+    monkeypatch.setattr(child, "_limit", lambda _, **_options: None)  # this process goes on
     line = Line(tmp_path)
     yield line
     line.hang_up()
@@ -155,7 +155,7 @@ def test_a_bug_is_answered_with_where_it_is(line: Line, monkeypatch: pytest.Monk
 def test_a_parent_that_hangs_up_in_the_middle_of_a_question_ends_the_conversation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(child, "_limit", lambda _, *, writes: None)
+    monkeypatch.setattr(child, "_limit", lambda _, **_options: None)
     line = Line(tmp_path)
     line.send()
     line.hang_up()

@@ -213,7 +213,8 @@ def test_the_first_sheet_that_is_shown_is_read_and_told_of_where_there_are_more(
     outcome = read(workbook(HEADER, GOOD, change=more))
     assert [row["corporation"] for row in outcome.rows] == ["acme"]
     assert outcome.notices == (
-        "march.xlsx: the sheet 'Sheet' is read, of hidden, Sheet, notes; the key 'sheet' of a source, or --sheet, names another",
+        "march.xlsx: the sheet 'Sheet' is read, of hidden, Sheet, notes; "
+        "the key 'sheet' of a source, or --sheet, names another",
     )
 
 
