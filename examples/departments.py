@@ -66,6 +66,7 @@ def make(folder: Path, postgres: Path) -> None:
     deliver_csv(folder / "sourcedata" / "branches.csv", branches)
     deliver_workbook(folder / "service" / "clients.xlsx", service)
     address = fill_database(postgres, crm)
+    (folder / "crm.env").touch(0o600)
     (folder / "crm.env").write_text(f"export CRM_DATABASE='{address}'\n")
     print(f"{len(branches)} clients in {folder.name}/sourcedata/branches.csv, one of them damaged")
     print(f"{len(service)} clients in {folder.name}/service/clients.xlsx")

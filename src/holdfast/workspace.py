@@ -19,6 +19,7 @@ from holdfast.settings import check_settings
 from holdfast.sourcelist import DatabaseSource, FolderSource, Source
 
 CONFIG_NAME = "config.json"
+RECEIPTS = "erasures"
 STANDARD_DATA_FOLDERS = ("practicedata", "sourcedata", "testdata", "ingesteddata")
 READ_ONLY_KEYS = ("input_folder_path", "test_data_path")
 FOLDER_KEYS = (*READ_ONLY_KEYS, "output_folder_path", "output_model_path", "prod_deployment_path")
@@ -99,6 +100,11 @@ class Workspace:
     def erasure_key_file(self) -> Path:
         """The key of the tombstones of erased clients."""
         return self.state_folder / "erasure.key"
+
+    @property
+    def receipts_folder(self) -> Path:
+        """Where the receipts of erasures go."""
+        return self.root / RECEIPTS
 
     @property
     def log_folder(self) -> Path:

@@ -278,7 +278,7 @@ def values() -> Iterator[Fixture]:
     exact = tuple(f"acme,{number},2,3,0" for number in (2**53 + 1, 10**18 - 1, 0))
     yield Fixture(fault="C15 2^53+1 and 10^18-1", data=table(*exact), rows=exact)
     for label, strange in (("yes", 1), ("0.7", 1), ("2", 1), ("", 0), ("NA", 0)):
-        told = "labels are not 0 or 1, from line 3 on: those rows are kept without a label"
+        told = "1 label is not 0 or 1, from line 3 on; rows like that are kept without a label"
         yield Fixture(
             fault=f"C16 the label '{label}'",
             data=table("acme,1,2,3,1", f"beta,1,2,3,{label}"),
@@ -435,7 +435,9 @@ def test_a_check_tells_beforehand_what_becomes_of(shelf: Shelf, number: int) -> 
         file.quarantined,
     )
     assert check.unlabelled == file.unlabelled
-    said = [notice for notice in file.notices if "labels are not" not in notice and "a header and no" not in notice]
+    said = [
+        notice for notice in file.notices if "kept without a label" not in notice and "a header and no" not in notice
+    ]
     assert list(check.notices) == said
     held = list(held_rows(quarantine_of(shelf.workspace, file)))
     counted = Counter((each.row.column, each.row.rule, not each.kept) for each in held)

@@ -10,6 +10,7 @@ import pytest
 from holdfast.errors import InputOutputError
 from holdfast.intake.erased import Erased, erased_clients
 from holdfast.session import begin
+from holdfast.steps import erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.store.tombstones import Tombstones, make_key
 from holdfast.workspace import Workspace
@@ -64,3 +65,32 @@ def test_rows_of_an_erased_client_are_left_out_and_counted_whatever_file_they_co
     assert "a.csv: 2 rows of erased clients were left out" in record.notices
     for path in empty.output_folder.rglob("*"):
         assert not path.is_file() or b"acme" not in path.read_bytes(), path
+
+
+def test_a_lost_ledger_learns_from_the_receipts_who_was_erased(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", ["acme,1,2,3,0", "beta,1,2,3,1"])
+    ingest(empty)
+    erasure.erase(empty, "acme", "case 17")
+    for path in empty.state_folder.glob("ledger.sqlite*"):
+        path.unlink()
+    deliver(empty.input_folder, "again.csv", ["acme,1,2,3,0", "gamma,1,2,3,1"])
+    assert ingest(empty).erased == 1
+
+
+def test_a_lost_ledger_does_not_erase_a_client_whose_erasure_was_undone(empty: Workspace, deliver: Deliver) -> None:
+    deliver(empty.input_folder, "a.csv", ["acme,1,2,3,0", "beta,1,2,3,1"])
+    ingest(empty)
+    erasure.erase(empty, "acme", "case 17")
+    erasure.undo_erasure(empty, "acme", "a mistake")
+    for path in empty.state_folder.glob("ledger.sqlite*"):
+        path.unlink()
+    deliver(empty.input_folder, "again.csv", ["acme,1,2,3,0", "gamma,1,2,3,1"])
+    assert ingest(empty).erased == 0
+
+
+def test_what_is_no_receipt_erases_nobody(empty: Workspace) -> None:
+    empty.receipts_folder.mkdir()
+    for number, text in enumerate(["", "[]", '{"tombstone": 7}', "{}"]):
+        (empty.receipts_folder / f"{number}.json").write_text(text)
+    with begin(empty, "test") as session:
+        assert erased_clients(session).tombstones == frozenset()

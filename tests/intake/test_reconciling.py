@@ -488,6 +488,7 @@ def test_a_ledger_that_was_lost_is_made_again_from_the_table(
     without_ledger(empty)
     record = ingest(empty)
     assert (record.files, lines_of(empty), current_of(empty)) == ((), shown, files)
+    assert record.notices[0].startswith("the ledger was empty: 3 deliveries were entered again")
 
 
 def test_a_delivery_that_left_and_came_again_is_there_once_when_the_ledger_was_lost(

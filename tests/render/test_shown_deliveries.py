@@ -158,7 +158,7 @@ def test_a_replay_of_nothing_does_not_speak_of_new_files() -> None:
 
 def test_a_refused_file_is_shown_with_its_line_and_what_to_do() -> None:
     text = shown(ingested(refused(row=7, hint="close it")))
-    assert "refused: x.csv line 7: an open quote. Hint: close it" in text
+    assert "refused: x.csv (delivery 3) line 7: an open quote. Hint: close it" in text
 
 
 def test_of_very_many_refused_files_the_first_are_explained_and_the_others_counted() -> None:

@@ -72,7 +72,10 @@ def test_rows_in_a_state_are_counted_where_there_are_any(state: str) -> None:
 
 def test_a_file_that_was_refused_as_a_whole_is_explained() -> None:
     text = shown(list_lines(listed(refused=(refused_file(),))))
-    assert "refused: b.csv line 1: the fields look separated by semicolons. Hint: save the file with commas" in text
+    assert (
+        "refused: b.csv (delivery 8) line 1: the fields look separated by semicolons. Hint: save the file with commas"
+        in text
+    )
 
 
 def test_the_rows_of_the_latest_delivery_with_open_ones_come_next() -> None:

@@ -227,11 +227,16 @@ def test_booleans_are_true_and_false_unless_told_otherwise() -> None:
         ("0", "1", ("1", "0")),
         ("True", "False", ("True", "False")),
         ("false", "TRUE", ("TRUE", "false")),
-        ("yes", "no", ("true", "false")),
+        ("Yes", "no", ("Yes", "no")),
+        ("no", "yes", ("yes", "no")),
+        ("Ja", "Nein", ("Ja", "Nein")),
+        ("gone", "here", ("true", "false")),
         ("true", "0", ("true", "false")),
     ],
 )
-def test_booleans_are_labels_only_where_those_are_booleans(exited: str, stayed: str, words: tuple[str, str]) -> None:
+def test_booleans_are_labels_only_where_those_say_true_and_false(
+    exited: str, stayed: str, words: tuple[str, str]
+) -> None:
     column = Column(name="left", role="target", type="label", exited=exited, stayed=stayed)
     assert boolean_words(column) == words
 

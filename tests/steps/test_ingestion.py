@@ -160,7 +160,7 @@ def test_a_row_with_a_strange_label_is_kept_without_it_counted_and_told(company:
     assert rows_of(company) == [GOOD[0], "s1,1,2,3,", UNLABELLED[0], "s2,4,5,6,"]
     assert (record.accepted, record.quarantined, record.dataset.unlabelled) == (4, 0, 3)
     assert file_of(record, "a.csv").unlabelled == 3
-    assert "a.csv: labels are not 0 or 1, from line 3 on: those rows are kept without a label" in record.notices
+    assert "a.csv: 2 labels are not 0 or 1, from line 3 on; rows like that are kept without a label" in record.notices
     kept = list(held_rows(company.output_folder / "quarantine" / "000001.parquet"))
     assert [(held.kept, held.row.line, held.row.text) for held in kept] == [
         (True, 3, STRANGE_LABELS[0]),

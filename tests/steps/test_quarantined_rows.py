@@ -453,6 +453,14 @@ def test_a_whole_delivery_is_waived_by_one_act_however_many_rows_it_has(held: Wo
     assert {row.reason for row in show_quarantine(held, "1").rows} == {"of no use"}
 
 
+def test_a_file_that_was_refused_as_a_whole_can_be_let_go(held: Workspace) -> None:
+    (held.input_folder / "b.csv").write_text("<html>")
+    ingest(held)
+    (refused,) = list_quarantine(held).refused
+    assert waive(held, [str(refused.number)], "a wrong export").ids == (str(refused.number),)
+    assert list_quarantine(held).refused == ()
+
+
 def test_a_row_can_be_repaired_after_its_whole_delivery_was_waived(held: Workspace) -> None:
     waive(held, ["1"], "of no use")
     repair(held, "1:3", {"lastmonth_activity": "2"})

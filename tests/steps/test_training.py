@@ -268,3 +268,23 @@ def test_extreme_values_give_a_model_that_works_or_a_refusal(company: Workspace,
         return
     model = trained_model(workspace)
     assert all(0 <= row.probability <= 1 for row in model.golden)
+
+
+def test_a_model_of_a_file_that_is_not_the_dataset_says_so(ingested: Workspace) -> None:
+    path = ingested.output_folder / "finaldata.csv"
+    assert train(ingested).notices == ()
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], *(line[:-1] + str(1 - int(line[-1])) for line in lines[1:])]) + "\n")
+    assert train(ingested).notices == (
+        "finaldata.csv is not what ingestion makes of the deliveries: holdfast ingest writes it anew",
+    )
+
+
+def test_a_model_of_an_older_dataset_says_so(ingested: Workspace, deliver: Deliver) -> None:
+    path = ingested.output_folder / "finaldata.csv"
+    older, record = path.read_bytes(), (ingested.output_folder / "ingestedfiles.txt").read_bytes()
+    deliver(ingested.input_folder, "later.csv", ["new,1,2,3,0"])
+    ingest(ingested)
+    path.write_bytes(older)
+    (ingested.output_folder / "ingestedfiles.txt").write_bytes(record)
+    assert any("is not what ingestion makes of the deliveries" in notice for notice in train(ingested).notices)

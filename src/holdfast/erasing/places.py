@@ -17,7 +17,6 @@ from holdfast.store.scrubbing import everything_below
 from holdfast.store.scrubbing.databases import LOGS
 from holdfast.workspace import CONFIG_NAME, Workspace
 
-RECEIPTS = "erasures"
 PARTS_OF_OUTPUT = ("dataset", "quarantine")
 PARTS_OF_PRODUCTION = ("releases", POINTER, BEFORE, *BRIEF_FILES)
 MADE_AGAIN = ("confusionmatrix.png", "report.html")
@@ -136,7 +135,7 @@ class Places:
 
     def _is_named_as_ours(self, path: Path) -> bool:
         workspace = self._workspace
-        for folder in (workspace.state_folder, workspace.log_folder, workspace.root / RECEIPTS):
+        for folder in (workspace.state_folder, workspace.log_folder, workspace.receipts_folder):
             if path.is_relative_to(folder):
                 return True
         if _is_part(path, workspace.output_folder, PARTS_OF_OUTPUT):

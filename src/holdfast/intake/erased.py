@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InputOutputError
 from holdfast.session import Session
@@ -32,10 +34,11 @@ class Erased:
 
 
 def erased_clients(session: Session) -> Erased:
-    """The tombstones of all erased clients.
+    """The tombstones of all erased clients. A ledger that lost them learns them again from the receipts.
 
     Raises InputOutputError when there are some and their key is gone.
     """
+    _learn_from_receipts(session)
     return erased_from(session.workspace, session.ledger)
 
 
@@ -46,3 +49,23 @@ def erased_from(workspace: Workspace, ledger: Ledger) -> Erased:
     if tombstones and key is None:
         raise InputOutputError("the key of the erased clients is gone", file=str(path), hint=LOST_KEY)
     return Erased(key=key, tombstones=tombstones)
+
+
+def _learn_from_receipts(session: Session) -> None:
+    """Enter erasures of which only the receipts tell: the ledger is a new one, or came from a backup."""
+    known = session.ledger.every_tombstone()
+    paths = sorted(session.workspace.receipts_folder.glob("*.json"), key=lambda path: (len(path.name), path.name))
+    # The last receipt about a client may be that of an erasure undone.
+    last = {receipt["tombstone"]: receipt for receipt in map(_receipt_in, paths) if receipt}
+    for tombstone, receipt in last.items():
+        if tombstone not in known and "erased" in receipt:
+            session.ledger.restore_erasure(session.run_id, receipt["erased"], tombstone, receipt)
+
+
+def _receipt_in(path: Path) -> dict[str, Any] | None:
+    """What a receipt says; None for a file that is none."""
+    try:
+        receipt = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return receipt if isinstance(receipt, dict) and isinstance(receipt.get("tombstone"), str) else None

@@ -24,6 +24,7 @@ from holdfast.intake.committing import quarantine_contradictions
 from holdfast.intake.erased import erased_clients
 from holdfast.intake.storing import is_of_erased
 from holdfast.records import SourceFile
+from holdfast.render.words import count
 from holdfast.schema import DELIVERY
 from holdfast.session import Session, utc_now
 from holdfast.store.deltatable import DatasetTable, part_numbers
@@ -58,9 +59,19 @@ def reconcile(session: Session) -> tuple[str, ...]:
         begun.unlink()
         table = table_of(workspace)
     else:
+        was_empty = not session.ledger.numbers()
         dataset.learn(claims.delivered_in)
+        told = _restored(dataset) if was_empty else ()
     _sweep(session, table)
     return told
+
+
+def _restored(dataset: _Dataset) -> tuple[str, ...]:
+    """That the ledger was lost, if it learned anything."""
+    known = len(dataset.current)
+    again = f"{count(known, 'delivery was', 'deliveries were')} entered again from the dataset's own log"
+    lost = "models, scores and what was done to refused rows before are not known any more"
+    return (f"the ledger was empty: {again}; {lost}",) if known else ()
 
 
 def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile, ...]:

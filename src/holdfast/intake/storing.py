@@ -128,7 +128,8 @@ class _Rows:
         self._delivered = delivered
         self._schema = schema
         self._passing = passing
-        self._strange_labels: list[RejectedRow] = []
+        self._strange_labels = 0
+        self._first_strange: RejectedRow | None = None
         self._decomposed = 0
         self.erased = 0
         self.repeated = 0
@@ -146,7 +147,8 @@ class _Rows:
             unlabelled = tuple(row for row in parsed.unlabelled if not self._of_erased(row))
             quarantine.add(self._new(unlabelled), kept=True)
             self.shown += rejected[: SHOWN_REJECTS - len(self.shown)]
-            self._strange_labels += parsed.unlabelled[: SHOWN_REJECTS - len(self._strange_labels)]
+            self._strange_labels += len(parsed.unlabelled)
+            self._first_strange = self._first_strange or next(iter(parsed.unlabelled), None)
             batch = self._without_erased(parsed)
             self.unlabelled += batch.column(self._schema.target.name).null_count
             self._decomposed += decomposed(batch.column(self._schema.client.name))
@@ -174,9 +176,9 @@ class _Rows:
         name = self._delivered.name
         if self._delivered.rows == 0:
             yield f"{name}: a header and no rows"
-        if self._strange_labels:
-            first = self._strange_labels[0]
-            yield f"{name}: labels are {first.rule}, from line {first.line} on: those rows are kept without a label"
+        if first := self._first_strange:
+            labels = "1 label is" if self._strange_labels == 1 else f"{self._strange_labels:,} labels are"
+            yield f"{name}: {labels} {first.rule}, from line {first.line} on; rows like that are kept without a label"
         if self._decomposed:
             yield notice_of_decomposed(name, self._decomposed)
         if self.erased:

@@ -95,7 +95,8 @@ def refusals(files: Sequence[SourceFile], most: int | None = SHOWN_REFUSALS) -> 
     for file in files[:most]:
         error = file.error or {}
         place = f" line {error['row']}" if error.get("row") else ""
-        yield f"refused: {plain(file.name)}{place}: {_explained(error)}"
+        number = f" (delivery {file.number})" if file.number else ""
+        yield f"refused: {plain(file.name)}{number}{place}: {_explained(error)}"
     if most is not None and len(files) > most:
         others = count(len(files) - most, "more refused file", "more refused files")
         yield f"and {others}: holdfast quarantine list --all"
@@ -103,7 +104,7 @@ def refusals(files: Sequence[SourceFile], most: int | None = SHOWN_REFUSALS) -> 
 
 def _explained(error: Mapping[str, Any]) -> str:
     hint = f" Hint: {error['hint']}" if error.get("hint") else ""
-    return plain(f"{error.get('message')}.{hint}", 1000)
+    return plain(f"{str(error.get('message')).removesuffix('.')}.{hint}", 1000)
 
 
 def _rejected(record: IngestRecord) -> Iterator[str]:

@@ -19,6 +19,7 @@ from holdfast.sources.header import OTHER_DELIMITERS, notice_of_unused
 from holdfast.sources.opening import can_be_named
 from holdfast.sources.parsed import WHOLE_TABLE, DeliveredFile, Reading
 from holdfast.sources.readers import Readers
+from holdfast.sources.typed import ANSWERS
 
 SHOWN_LABELS = 5
 MOST_CATEGORIES = 1_000
@@ -32,18 +33,18 @@ ID_NAMES = ("id", "clientnum", "clientid", "customerid", "companyid", "accountid
 VALUE_NAMES = ("contract_value", "annual_value", "revenue", "annual_revenue", "contract_amount", "arr", "mrr")
 TIME_NAMES = ("date", "snapshot", "month", "period", "day")
 EXITED_LABELS = (
-    "1",
     "1.0",
-    "yes",
-    "y",
-    "true",
-    "t",
+    *(true for true, _ in ANSWERS),
     "exited",
     "churned",
     "churn",
     "left",
     "closed",
     "attrited",
+    "cancelled",
+    "canceled",
+    "terminated",
+    "gekündigt",
     "lost",
 )
 
@@ -194,6 +195,8 @@ def _target(looks: dict[str, Look], named: str | None, file: str, notices: list[
     candidates = [named] if named else [n for n in looks if _like(n, TARGET_NAMES) and len(labels[n]) == 2]
     if not candidates:
         hint = "name it: --target COLUMN (a column that says whether the client exited, with two values)"
+        two = [name for name in looks if len(labels[name]) == 2][:SHOWN_LABELS]
+        hint += f"; two values: {', '.join(map(excerpt, two))}" if two else ""
         hint = "; ".join([hint, *notices])
         raise UsageError("no column looks like the target", file=file, hint=hint)
     name = candidates[0]

@@ -9,6 +9,7 @@ from holdfast.schema import RESERVED, Column, Schema
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.files import read_block
 from holdfast.sources.kinds import kind_of_name, refuse_other_kind
+from holdfast.sources.labels import Labelled
 from holdfast.sources.parsed import WHOLE_TABLE, DeliveredFile, Reading
 from holdfast.sources.unpacking import Hashed, Unpacked
 
@@ -19,7 +20,8 @@ def open_delivery(stream: BinaryIO, name: str, reading: Reading) -> DeliveredFil
     """The delivery in `stream`, which is at its start; a name of no known kind is read as CSV.
 
     Under the schema WHOLE_TABLE every column is read as text, but for those that no schema can name.
-    Raises FileRefused when its first bytes are those of another kind, or its columns are not the schema's.
+    Raises FileRefused when its first bytes are those of another kind, or its columns are not the schema's; reading
+    the last rows raises it when no label can be read.
     """
     if reading.schema == WHOLE_TABLE:
         names = _open(stream, name, reading).names
@@ -30,7 +32,9 @@ def open_delivery(stream: BinaryIO, name: str, reading: Reading) -> DeliveredFil
         )
         reading = replace(reading, schema=Schema(columns=columns))
         stream.seek(0)
-    return _open(stream, name, reading)
+    delivered = _open(stream, name, reading)
+    labelled = [column.name for column in reading.schema.columns if column.role == "target"]
+    return Labelled(delivered, labelled[0]) if labelled and reading.target_required else delivered
 
 
 def can_be_named(column: str) -> bool:

@@ -19,6 +19,22 @@ EXACT_IN_FLOAT = 2**53
 """Whole numbers below it are exact as floating-point numbers; from it on, one may stand for its neighbours."""
 
 BOOLEANS = ("true", "false")
+ANSWERS = (
+    BOOLEANS,
+    ("1", "0"),
+    ("yes", "no"),
+    ("y", "n"),
+    ("t", "f"),
+    ("ja", "nein"),
+    ("j", "n"),
+    ("oui", "non"),
+    ("sí", "no"),
+    ("si", "no"),
+    ("sim", "não"),
+    ("tak", "nie"),
+)
+"""Words that say true and false."""
+
 UUID_FORM = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
 TEXTS = (pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view())
 SPECIAL = re.compile(r'["\r\n]')
@@ -66,14 +82,14 @@ def can_be_text(kind: pa.DataType) -> bool:
 
 
 def boolean_words(column: Column) -> tuple[str, str]:
-    """The words for true and false in `column`: its labels, where those are 1 and 0, or true and false in any case.
+    """The words for true and false in `column`: its labels, where those are such words (ANSWERS), in any case.
 
-    >>> boolean_words(Column(name="left", role="target", type="label", exited="True", stayed="False"))
-    ('True', 'False')
+    >>> boolean_words(Column(name="left", role="target", type="label", exited="Yes", stayed="No"))
+    ('Yes', 'No')
     """
     if column.type == "label":
         labels = {label.casefold(): label for label in (column.exited, column.stayed)}
-        for true, false in (BOOLEANS, ("1", "0")):
+        for true, false in ANSWERS:
             if labels.keys() == {true, false}:
                 return labels[true], labels[false]
     return BOOLEANS

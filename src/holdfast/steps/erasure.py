@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 from holdfast import records
 from holdfast.dataset import write_out
 from holdfast.erasing.files import clean_files
-from holdfast.erasing.places import RECEIPTS
 from holdfast.erasing.remnants import elsewhere, remaining, searched
 from holdfast.erasing.tables import Rows, clean_tables, remember_rows, rows_by_part, rows_in
 from holdfast.erasing.texts import clean_ledger, clean_logs, clean_quarantine
@@ -31,7 +30,7 @@ from holdfast.store.files import write_file
 from holdfast.store.releases import current_id
 from holdfast.store.scrubbing.mention import Mention
 from holdfast.store.tombstones import Tombstones, make_key
-from holdfast.workspace import Workspace, current_user
+from holdfast.workspace import RECEIPTS, Workspace, current_user
 
 if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger

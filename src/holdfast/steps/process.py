@@ -206,10 +206,12 @@ def _unseen(session: Session, current: Deployed) -> tuple[int, int, Metric | Non
 
     from holdfast.dataset import current_files, current_view
     from holdfast.evaluation import judge, scorecard
-    from holdfast.store.brieffiles import deliveries_in
+    from holdfast.store.brieffiles import dataset_in, deliveries_in
 
     workspace = session.workspace
-    learned = deliveries_in(current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace"))
+    record = current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace")
+    # A model of a file that was changed by hand has not learned from what was delivered.
+    learned = deliveries_in(record) if dataset_in(record) == current.release.dataset_digest else frozenset()
     unseen = frozenset(f.number for f in current_files(session) if learned.isdisjoint((f.digest, *f.former)))
     if not unseen:
         return 0, 0, None

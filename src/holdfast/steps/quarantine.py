@@ -49,16 +49,17 @@ NOTHING = "no repaired row waits to be taken in"
 
 
 def list_quarantine(workspace: Workspace) -> QuarantineList:
-    """Every current delivery with refused rows, and every file that was refused as a whole; changes nothing."""
+    """Every current delivery with refused rows, and every file that was refused as a whole and not let go since."""
     with reading(workspace) as (ledger, _):
         quarantine = Quarantine(workspace, ledger)
         deliveries = ledger.deliveries(workspace.source, workspace.schema.digest)
         current = {file.number for file in ledger.current_deliveries(workspace.source, workspace.schema.digest)}
         held = [_counted(quarantine, file) for file in deliveries if file.number in current]
         latest = {(file.folder, file.name): file for file in deliveries}
+        waived = ledger.acted_on()
         return QuarantineList(
             deliveries=tuple(each for each in held if each.quarantined or each.unlabelled),
-            refused=tuple(file for file in latest.values() if file.status == "refused"),
+            refused=tuple(f for f in latest.values() if f.status == "refused" and f.number not in waived),
         )
 
 
@@ -134,19 +135,22 @@ def repair_from(workspace: Workspace, which: str, corrected: Path, progress: Pro
 def waive(workspace: Workspace, which: Sequence[str], reason: str) -> QuarantineDone:
     """Let refused rows go: they stay out of the dataset and are no longer open. A later repair takes this back.
 
-    `which`: rows (delivery:line) or whole deliveries, with what is yet to contradict an earlier row of others. Raises
-    UsageError for what is not in quarantine; nothing is let go then.
+    `which`: rows (delivery:line) or whole deliveries, with what is yet to contradict an earlier row of others; of a
+    file that was refused as a whole, the delivery. Raises UsageError for what is not in quarantine; nothing is let go
+    then.
     """
     if not reason.strip():
         raise UsageError("letting rows go needs a reason", hint='--reason "a test client of ours"')
     with begin(workspace, "quarantine waive") as session:
         quarantine = Quarantine(workspace, session.ledger)
-        found = _current(session, *which)
+        found = _meant(session.ledger, workspace, which)
+        _current(session, *(each for each, (file, _) in zip(which, found, strict=True) if file.status != "refused"))
         whole = {file.number for file, line in found if line is None}
         waived: dict[str, int] = {}
         acts: list[QuarantineAct] = []
         for each, (file, line) in zip(which, found, strict=True):
-            rows = _waiting(quarantine.of(file), line)
+            is_file = file.status == "refused" and line is None
+            rows = int(is_file) or _waiting(quarantine.of(file), line)
             if not rows:
                 raise UsageError(f"nothing of {each} is waiting in quarantine", hint="holdfast quarantine list")
             name = str(file.number) if line is None else f"{file.number}:{line}"
@@ -242,7 +246,7 @@ def _current(session: Session, *which: str) -> list[tuple[SourceFile, int | None
     current = {each.number for each in current_files(session)}
     for file, _ in meant:
         if file.number not in current:
-            hint = "it was refused, is a copy of another one, or was superseded; see holdfast quarantine list"
+            hint = "it was refused as a whole, is a copy of another one, or was superseded"
             raise UsageError(f"delivery {file.number} ({file.name}) is not part of the dataset", hint=hint)
     return meant
 

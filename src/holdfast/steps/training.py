@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from holdfast.dataset import FINAL_DATA, INGESTED_FILES
+from holdfast.dataset import FINAL_DATA, INGESTED_FILES, dataset_digest
 from holdfast.errors import NoUsableData
 from holdfast.evaluation import holdout_mask
 from holdfast.intake.reconciling import reconcile
@@ -118,6 +118,10 @@ def _record(
     session: Session, table: TableRead, rows: _LearningRows, model: RiskModel, fitted: FittedLogistic
 ) -> TrainRecord:
     notices = list(table.notices)
+    files = session.ledger.current_deliveries(session.workspace.source, session.workspace.schema.digest)
+    current = dataset_digest(session.workspace, files, session.ledger.tombstone_changes())
+    if files and model.dataset_digest != current:
+        notices.append(f"{FINAL_DATA} is not what ingestion makes of the deliveries: holdfast ingest writes it anew")
     if not fitted.converged:
         notices.append("the solver stopped before it converged: extreme values in a feature make it so")
     if table.rejected:

@@ -197,6 +197,15 @@ class Custody(Database):
             latest[row.tombstone] = row.act
         return latest, changes
 
+    def every_tombstone(self) -> frozenset[str]:
+        """The tombstones of all clients who were ever erased, whether that was undone or not."""
+        return frozenset(self._erasures()[0])
+
+    def restore_erasure(self, run: str, created: str, tombstone: str, receipt: object) -> None:
+        """An erasure that was completed is known again, from its receipt."""
+        values = {"run": run, "created": created, "tombstone": tombstone, "act": ERASED, "finished": True}
+        self._write(erasures.insert().values(**values, receipt=json_text(receipt)))
+
     def receipts(self, tombstone: str) -> tuple[dict[str, Any], ...]:
         """What was written about the finished erasures of a client, oldest first."""
         where = (erasures.c.tombstone == tombstone) & (erasures.c.act == ERASED) & erasures.c.receipt.is_not(None)
