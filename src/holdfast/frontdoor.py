@@ -6,6 +6,7 @@ import atexit
 import gc
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -118,12 +119,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"holdfast: {known}", err=True)
         status = known.exit_status
     except MemoryError:
-        click.echo("holdfast: out of memory; nothing was committed", err=True)
+        click.echo("holdfast: out of memory; the same command goes on from there when it has more", err=True)
         status = InputOutputError.exit_status
-    except Exception:  # noqa: BLE001 - the front door: a bug is shown whole, with the status that says so
+    except Exception as error:  # noqa: BLE001 - the front door: a bug is shown whole, with the status that says so
+        if _was_no_text(error):
+            click.echo("holdfast: a path or a value given is not UTF-8 text: no record could hold it", err=True)
+            return UsageError.exit_status
         click.echo(f"holdfast: a bug. Please report what follows.\n{traceback.format_exc()}", err=True)
         status = HoldfastError.exit_status
     return status
+
+
+def _was_no_text(error: Exception) -> bool:
+    """True if bytes that are no UTF-8 came in as an argument, which Python keeps as lone surrogates."""
+    return isinstance(error, UnicodeEncodeError) and bool(re.search("[\udc80-\udcff]", error.object))
 
 
 def run_script(file: str) -> NoReturn:

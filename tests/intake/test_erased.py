@@ -10,6 +10,7 @@ import pytest
 from holdfast.errors import InputOutputError
 from holdfast.intake.erased import Erased, erased_clients
 from holdfast.session import begin
+from holdfast.sources.typed import as_csv
 from holdfast.steps import erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.store.tombstones import Tombstones, make_key
@@ -94,3 +95,13 @@ def test_what_is_no_receipt_erases_nobody(empty: Workspace) -> None:
         (empty.receipts_folder / f"{number}.json").write_text(text)
     with begin(empty, "test") as session:
         assert erased_clients(session).tombstones == frozenset()
+
+
+@pytest.mark.parametrize("client", ["Smith, Ltd", "acme;co", 'say "hi"'])
+def test_a_broken_row_of_an_erased_client_is_left_out_whatever_its_id_holds(
+    empty: Workspace, deliver: Deliver, client: str
+) -> None:
+    erase(empty, client)
+    deliver(empty.input_folder, "a.csv", ["beta,1,2,3,1", as_csv([client, "1", "2", "3", "0", "EXTRA"])])
+    record = ingest(empty)
+    assert (record.erased, record.quarantined) == (1, 0)

@@ -32,7 +32,7 @@ def list_(invocation: Invocation, *, every: bool) -> None:
 
 @command("show")
 @click.argument("which", metavar="DELIVERY[:LINE]")
-@click.option("--limit", type=click.IntRange(min=1), default=SHOWN, show_default=True, help="The most rows to show.")
+@click.option("--limit", type=click.IntRange(1, 10**9), default=SHOWN, show_default=True, help="The most rows to show.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write all rows to this CSV file, to correct them there.")
 def show(invocation: Invocation, which: str, *, limit: int, out: Path | None) -> None:
     """Show the refused rows of a delivery, or one of them, with rule and original text.
@@ -91,7 +91,7 @@ def replay(invocation: Invocation, which: str | None) -> None:
 
 
 @command("forget")
-@click.option("--days", type=click.IntRange(min=0), required=True, help="How long ago rows must have been settled.")
+@click.option("--days", type=click.IntRange(0, 36_500), required=True, help="How long ago rows must have been settled.")
 def forget(invocation: Invocation, days: int) -> None:
     """Let go of the texts of refused rows that were taken in or waived at least so many days ago.
 

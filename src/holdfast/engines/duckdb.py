@@ -28,6 +28,7 @@ from holdfast.schema import DELIVERY, LINE, Column, Schema
 
 BATCH_ROWS = 100_000
 MEMORY = "500MB"
+MOST_ROWS = 2**62
 FEW = 1_000_000
 """So many rows are compared with each other in no time."""
 MOST_BITS = 1_000_000_000
@@ -176,7 +177,7 @@ class DuckDBEngine:
         if client is not None:
             wanted = f"{quoted(view.schema.client.name)} = {_text(client)}"
         else:
-            if row is None or row < 1:
+            if row is None or not 1 <= row <= MOST_ROWS:
                 return ()
             picked = self._all(f"SELECT {_names(view.schema)} FROM {self._in_order(view)} LIMIT 1 OFFSET {row - 1}")
             if not picked:

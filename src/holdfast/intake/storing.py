@@ -115,7 +115,7 @@ def is_of_erased(text: str, header: Sequence[str], client: str, erased: Tombston
     """
     fields = fields_of(text)
     if fields is None or len(fields) != len(header):
-        fields = re.split('[,;"\t\r\n]', text)
+        fields = [*(fields or ()), *re.split('[,;"\t\r\n]', text)]
     elif client in header:
         fields = [fields[header.index(client)]]
     return bool(erased.mask(pa.array(fields)).any())

@@ -40,7 +40,7 @@ from holdfast.workspace import Workspace, current_user
 if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
 
-ID = re.compile(r"([0-9]+)(?::([0-9]+))?")
+ID = re.compile(r"([0-9]{1,18})(?::([0-9]{1,18}))?")
 SHOWN_RULES = 5
 ROWS_OF_A_SHEET = 1_048_576
 """More than spreadsheet programs open."""
