@@ -28,6 +28,7 @@ from typing import Any, ClassVar
 
 DONE = 0
 DONE_WITH_QUARANTINE = 3
+INTERRUPTED = 130
 
 EXCERPT_LENGTH = 40
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from holdfast.errors import HoldfastError, InputOutputError, UsageError, from_os_error, nearest
+from holdfast.errors import INTERRUPTED, HoldfastError, InputOutputError, UsageError, from_os_error, nearest
 from holdfast.workspace import folder_of
 
 COMMANDS = {
@@ -56,7 +56,6 @@ SCRIPTS = {
 }
 """Script and command; the tenth script, wsgi.py, holds the app for a WSGI server."""
 
-INTERRUPTED = 130
 COLLECT_EVERY = 100_000
 PIPE_CLOSED = 141
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from holdfast.errors import (
     DONE,
     DONE_WITH_QUARANTINE,
+    INTERRUPTED,
     HoldfastError,
     UsageError,
     exit_status_of_code,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
 
 LISTS_IN_HISTORY = 100
-INTERRUPTED = 130
 
 
 def exit_status_of(record: object) -> int:

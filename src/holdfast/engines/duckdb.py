@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import accumulate, chain
 from pathlib import Path
 from types import TracebackType
@@ -252,6 +252,8 @@ class DuckDBEngine:
         return key
 
     def _watched(self, what: str, view: View, since: int = 0) -> AbstractContextManager[None]:
+        if self._progress is silent:
+            return nullcontext()
         return watched(self._connection, self._progress, what, self._count(view, since))
 
     def _count(self, view: View, since: int = 0) -> int:

@@ -11,12 +11,11 @@ from typing import BinaryIO
 from holdfast.errors import HoldfastError
 from holdfast.intake.erased import Erased
 from holdfast.intake.storing import Destination, Stored
+from holdfast.progress import Progress
 from holdfast.records import from_json
 from holdfast.sources.apart import words_of_reading
 from holdfast.sources.parsed import Reading
 from holdfast.sources.readers import LOOK_EVERY, Child, Question, Readers
-
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,18 +84,19 @@ def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile,
     """
     workspace, ledger, table = session.workspace, session.ledger, table_of(session.workspace)
     own = workspace.source, workspace.schema.digest
-    lost = lost_deliveries(workspace, ledger.current_deliveries(*own))
+    current = ledger.current_deliveries(*own)
+    lost = lost_deliveries(workspace, current)
     tables = {source.name for source in workspace.databases}
     can_return = all(file.digest in lying or file.repairs or file.folder in tables for file in lost)
     again = tuple(lost) if can_return else ()
     read_again = {file.folder for file in again} & tables
-    for file in ledger.current_deliveries(*own):
-        if file in again or file.folder in read_again:  # a table is read from its beginning
-            ledger.withdraw_delivery(file.number)
+    leaving = {f.number for f in (*again, *(f for f in current if f.folder in read_again))}  # tables from the beginning
+    for number in sorted(leaving):
+        ledger.withdraw_delivery(number)
     if again and table.version is None:
         ledger.forget_versions(*own, {})
-    current = [file.number for file in ledger.current_deliveries(*own)]
-    unused = [part for part in table.parts() if not part.holds(current)]
+    staying = {file.number for file in current} - leaving
+    unused = [part for part in table.parts() if not part.holds(staying)]
     if unused:
         known = [file.number for file in ledger.deliveries(*own)]
         left = [number for number in known if any(part.holds([number]) for part in unused)]

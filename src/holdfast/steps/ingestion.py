@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from holdfast.dataset import describe, write_out
+from holdfast.dataset import current_files, describe, write_out
 from holdfast.errors import HoldfastError, NoUsableData
 from holdfast.intake.committing import judge_anew
 from holdfast.intake.erased import erased_clients
@@ -14,6 +14,7 @@ from holdfast.intake.held import Quarantine
 from holdfast.intake.history import History
 from holdfast.intake.reading_tables import take_tables
 from holdfast.intake.reconciling import reconcile, withdraw_lost
+from holdfast.intake.storing import SHOWN_REJECTS
 from holdfast.intake.taking import Taken, take_files
 from holdfast.intake.upkeep import keep_up
 from holdfast.progress import Progress, silent
@@ -21,8 +22,6 @@ from holdfast.records import IngestRecord, SourceFile
 from holdfast.render.words import count
 from holdfast.session import Session, begin, utc_now
 from holdfast.workspace import Workspace
-
-SHOWN_REJECTS = 20
 
 
 def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRecord:
@@ -40,7 +39,7 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
         current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
         lying = look(workspace, History(earlier, current).knows)
         again = withdraw_lost(session, {file.digest for file in lying.files})
-        history, erased = History.of(session), erased_clients(session)
+        history, erased = History(earlier, current_files(session)), erased_clients(session)
         told += tuple(judge_anew(session, history))
         known = sum(history.knows(file) for file in lying.files)
         taken = take_files(session, history, lying, erased)
