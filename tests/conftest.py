@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +29,8 @@ from holdfast.workspace import CONFIG_NAME, Workspace
 # How long an example takes says how busy the machine is, not whether the law holds.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+pytest_plugins = ("real_databases",)
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited"
 NO_API = 1
@@ -97,6 +102,51 @@ def kept_children() -> Iterator[list[KeptChild]]:
 @pytest.fixture(autouse=True)
 def kept_readers(monkeypatch: pytest.MonkeyPatch, kept_children: list[KeptChild]) -> None:
     monkeypatch.setattr(readers, "Child", lambda: kept_children.pop() if kept_children else KeptChild())
+
+
+class OverridingModes:
+    """The superuser's right to read and write whatever the modes of files say, for this thread (capabilities(7))."""
+
+    VERSION = 0x20080522
+    RIGHTS = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+
+    def __init__(self) -> None:
+        self._system = ctypes.CDLL(None, use_errno=True)
+        self._header = (ctypes.c_uint32 * 2)(self.VERSION, 0)
+
+    def give_up(self) -> None:
+        """From now on modes count."""
+        self._set(lambda permitted: permitted & ~self.RIGHTS)
+
+    def take_back(self) -> None:
+        """As it was before."""
+        self._set(lambda permitted: permitted)
+
+    def _set(self, effective: Callable[[int], int]) -> None:
+        sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; and their upper halves
+        if self._system.capget(self._header, sets):
+            raise OSError(ctypes.get_errno(), "capget")
+        sets[0] = effective(sets[1])
+        if self._system.capset(self._header, sets):
+            raise OSError(ctypes.get_errno(), "capset")
+
+
+@pytest.fixture
+def read_only() -> Iterator[Callable[[Path], None]]:
+    """`read_only(folder)`: until the test ends nobody may write in it, not even the superuser who runs the tests."""
+    with ExitStack() as stack:
+
+        def protect(folder: Path) -> None:
+            paths = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+            for path in paths:
+                stack.callback(path.chmod, path.stat().st_mode)
+                path.chmod(path.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+            if os.geteuid() == 0:
+                rights = OverridingModes()
+                stack.callback(rights.take_back)
+                rights.give_up()
+
+        yield protect
 
 
 @pytest.fixture(autouse=True)

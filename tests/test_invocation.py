@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from holdfast.frontdoor import main
 from holdfast.invocation import BAR_WIDTH, MEASURABLE_SECONDS, ProgressBar, Stage
 
 
@@ -95,3 +99,66 @@ def test_nothing_is_drawn_where_nobody_watches(capsys: pytest.CaptureFixture[str
 def test_a_bar_that_never_showed_can_be_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     ProgressBar(shown=True).stop()
     assert capsys.readouterr() == ("", "")
+
+
+# ---- arguments
+
+OTHER = os.fsdecode(b"a\xffb")
+"""An argument that is no UTF-8, as Python gives it."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["lineage", "client", OTHER], "CLIENT"),
+        (["lineage", "model", OTHER], "DIGEST"),
+        (["dataset", "export", f"{OTHER}.csv"], "OUT"),
+        (["assess", "--out", f"{OTHER}.csv"], "--out"),
+        (["init", OTHER], "DIRECTORY"),
+        (["demo-data", OTHER], "DIRECTORY"),
+        (["status", "--workspace", OTHER], "--workspace"),
+        (["deploy", "--reason", OTHER], "--reason"),
+        (["erase", OTHER], "CLIENT"),
+        (["quarantine", "show", "1", "--out", OTHER], "--out"),
+        (["quarantine", "repair", "1:2", "--set", "visits=1", "--set", f"client={OTHER}"], "--set"),
+        (["quarantine", "waive", "1", OTHER, "--reason", "x"], "DELIVERY[:LINE]..."),
+        (["schema", "infer", "a.csv", "--target", OTHER], "--target"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value[:2]),
+)
+def test_an_argument_that_is_no_utf_8_is_a_usage_error_and_changes_nothing(
+    arguments: list[str], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--json"]) == 64
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["code"], error["message"].partition(" is not UTF-8 text: ")[0]) == ("usage", name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_no_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / OTHER).mkdir()
+    monkeypatch.chdir(tmp_path / OTHER)
+    assert main(["status"]) == 64
+    assert "--workspace is not UTF-8 text" in capsys.readouterr().err
+
+
+def test_a_file_to_be_read_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / f"{OTHER}.csv"
+    path.write_text("id,visits,churn\n" + "".join(f"c{row},{row},{row % 2}\n" for row in range(9)))
+    assert main(["schema", "infer", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["file"] == r"a\xffb.csv"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["init", ""], ["demo-data", ""], ["status", "--workspace", ""], ["schema", "infer", ""]]
+)
+def test_an_empty_path_is_not_this_folder(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 64
+    assert "the path is empty" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

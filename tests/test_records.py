@@ -34,10 +34,16 @@ ANYTHING = st.recursive(
     max_leaves=5,
 )
 
+BUILT: dict[type[Any], st.SearchStrategy[Any]] = {}
+"""Made anew for every example they would take most of the time."""
+
 
 def build(kind: type[Any]) -> st.SearchStrategy[Any]:
     """Any record of a kind, with finite numbers and JSON values where anything may stand."""
-    return st.builds(kind, **{name: fitting(hint) for name, hint in typing.get_type_hints(kind).items()})
+    if kind not in BUILT:
+        hints = typing.get_type_hints(kind)
+        BUILT[kind] = st.builds(kind, **{name: fitting(hint) for name, hint in hints.items()})
+    return BUILT[kind]
 
 
 def fitting(hint: Any) -> st.SearchStrategy[Any]:

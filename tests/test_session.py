@@ -139,6 +139,7 @@ def test_what_killed_commands_left_is_removed(company: Workspace) -> None:
     left = [
         company.state_folder / "scratch-x" / "output" / "dataset" / "practicedata-0" / "000001-abc.parquet",
         company.state_folder / "spill-x" / "duckdb_temp_storage.tmp",
+        company.state_folder / "copies-x" / "member",
         company.output_folder / "dataset" / "practicedata-0" / ".000001-abc.parquet.tmp",
         company.output_folder / "quarantine" / ".000001.parquet.tmp",
     ]
@@ -149,8 +150,30 @@ def test_what_killed_commands_left_is_removed(company: Workspace) -> None:
     kept.write_text("kept")
     attempt(company)
     assert not any(path.exists() for path in left)
-    assert not list(company.state_folder.glob("s*-x"))
+    assert not list(company.state_folder.glob("*-x"))
     assert kept.read_text() == "kept"
+
+
+def test_what_a_command_that_failed_did_not_finish_is_removed_before_its_end_is_recorded(
+    company: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half = company.output_folder / "dataset" / "practicedata-0" / ".000001-abc.parquet.tmp"
+    half.parent.mkdir(parents=True)
+    record_run, there = Ledger.record_run, []
+
+    def recorded(ledger: Ledger, run: dict[str, Any]) -> None:
+        there.append(half.exists())
+        record_run(ledger, run)
+
+    def failing() -> None:
+        with begin(company, "test"):
+            half.write_text("half")
+            raise CannotWrite("the disk is full")
+
+    monkeypatch.setattr(Ledger, "record_run", recorded)
+    with pytest.raises(CannotWrite):
+        failing()
+    assert there == [False]
 
 
 def test_a_log_folder_that_is_a_file_stops_nothing(company: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 from holdfast.engines.base import View
 from holdfast.errors import InputOutputError, NoUsableData
 from holdfast.records import ColumnSummary, Dataset, SourceFile
+from holdfast.render.words import count
 from holdfast.session import Session, utc_now
 from holdfast.store.brieffiles import dataset_in, final_data_in, ingested_files_text
 from holdfast.store.custody import KnownDataset
@@ -29,6 +30,8 @@ T = TypeVar("T")
 
 FINAL_DATA = "finaldata.csv"
 INGESTED_FILES = "ingestedfiles.txt"
+SETTLED = "settled-*.parquet"
+"""Files in quarantine that name rows which contradicted others until somebody dealt with them."""
 COPIED_AT_ONCE = 1 << 20
 
 
@@ -44,20 +47,24 @@ def table_for(workspace: Workspace, source: str, schema_digest: str) -> DatasetT
     name = re.sub(r"[^a-z0-9]+", "-", source.lower()).strip("-") or "data"
     identity = hashlib.sha256(f"{source}\n{schema_digest}".encode()).hexdigest()
     folder = workspace.output_folder / "dataset" / f"{name}-{identity[:8]}"
-    return DatasetTable(folder, workspace.history_days)
+    return DatasetTable(folder, workspace.history_days, workspace.conflicts)
 
 
 def view_of(workspace: Workspace, parts: Sequence[Path]) -> View:
     """The rows of some parts under the workspace's schema and rule for conflicts."""
-    return View(parts=tuple(parts), schema=workspace.schema, conflicts=workspace.conflicts)
+    settled = tuple(sorted((workspace.output_folder / "quarantine").glob(SETTLED)))
+    return View(parts=tuple(parts), schema=workspace.schema, conflicts=workspace.conflicts, settled=settled)
 
 
 def current_view(workspace: Workspace, version: int | None = None) -> View:
-    """The dataset's rows, now or at a version.
+    """The dataset's rows, now or at a version, then by the rule for conflicts that was in force.
 
     Raises UsageError for a version that never was, InputOutputError for one that can no longer be read.
     """
-    return view_of(workspace, [part.path for part in table_of(workspace).parts(version)])
+    table = table_of(workspace)
+    view = view_of(workspace, [part.path for part in table.parts(version)])
+    rule = None if version is None else table.rule(version)
+    return replace(view, conflicts=next((each for each in get_args(Conflicts) if each == rule), view.conflicts))
 
 
 def ask(workspace: Workspace, question: Callable[[View], T], version: int | None = None) -> T:
@@ -127,7 +134,8 @@ def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: in
     they were read, in order of arrival, and how often a client was `erased`, or that undone, so far.
     """
     parts = [workspace.source, workspace.schema.digest, workspace.conflicts, str(erased)]
-    return hashlib.sha256("\n".join([*parts, *(file.digest + file.read_as for file in files)]).encode()).hexdigest()
+    parts += (f"{file.digest}{file.read_as}{' outdated' if file.outdated else ''}" for file in files)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequence[SourceFile]) -> Dataset:
@@ -190,10 +198,10 @@ def rule_changed(session: Session, files: Sequence[SourceFile]) -> Iterator[str]
     before = ledger.dataset(shown) if shown else None
     for rule in (rule for rule in get_args(Conflicts) if rule != workspace.conflicts):
         if before and shown == dataset_digest(replace(workspace, conflicts=rule), files, erased):
-            rows = describe(workspace, ledger, session.engine, files).rows
+            rows = count(describe(workspace, ledger, session.engine, files).rows, "row", "rows")
             yield (
                 f"rows that contradict each other: the rule was '{rule}' and is '{workspace.conflicts}' now, so the "
-                f"dataset has {rows:,} rows instead of {before.record.rows:,}; 'conflicts' in config.json sets it"
+                f"dataset has {rows} instead of {before.record.rows:,}; 'conflicts' in config.json sets it"
             )
 
 
@@ -236,6 +244,8 @@ def summary_of(
     if columns is None:
         folder = workspace.show(workspace.output_folder)
         raise NoUsableData("there is no dataset yet", file=folder, hint="run: holdfast ingest")
-    files = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    files: Iterable[SourceFile] = ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    if version is not None:
+        files = table_of(workspace).standing(version).values()
     refused = missing_by_column([path for file in files if (path := quarantine_of(workspace, file)).is_file()])
     return tuple(replace(column, refused_missing=refused.get(column.column, 0)) for column in columns)

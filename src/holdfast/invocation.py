@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from holdfast.errors import DONE, HoldfastError, printable
+from holdfast.errors import DONE, HoldfastError, UsageError, excerpt, printable
 from holdfast.records import to_json
 from holdfast.session import exit_status_of
 from holdfast.workspace import Workspace
@@ -26,6 +27,30 @@ Body = Callable[..., None]
 BAR_WIDTH = 24
 MEASURABLE_SECONDS = 0.5
 """Before that, rows a second say nothing."""
+
+NO_TEXT = re.compile("[\ud800-\udfff]")
+"""What Python makes of bytes in an argument that are no UTF-8."""
+
+
+class GivenPath(click.Path):
+    """A path on the command line, which the shell did not make of a variable that is not set."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a usage error where it is empty."""
+        if value == "":
+            self.fail("the path is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class GivenFile(GivenPath):
+    """A file that is only read: its name may be any that a file can have, and is shown as `name_of` shows it."""
+
+
+FILE, PLACE = GivenFile(), GivenPath()
+"""What is read, and what is worked on or written."""
 
 
 class Invocation:
@@ -145,7 +170,7 @@ def command(name: str) -> Callable[[Body], click.Command]:
         @click.option(
             "--workspace",
             "folder",
-            type=click.Path(path_type=Path),
+            type=PLACE,
             default=Path(),
             metavar="DIR",
             help="The workspace; default: this folder.",
@@ -156,6 +181,7 @@ def command(name: str) -> Callable[[Body], click.Command]:
         def run(*, folder: Path, as_json: bool, quiet: bool, **options: Any) -> None:
             invocation = Invocation(folder, as_json=as_json, quiet=quiet)
             try:
+                refuse_other_text(click.get_current_context().command, {"folder": folder.absolute(), **options})
                 body(invocation, **options)
             except HoldfastError as error:
                 invocation.fail(error)
@@ -166,3 +192,16 @@ def command(name: str) -> Callable[[Body], click.Command]:
         return click.command(name, context_settings={"help_option_names": ["-h", "--help"]})(run)
 
     return decorate
+
+
+def refuse_other_text(of: click.Command, given: Mapping[str, Any]) -> None:
+    """Raises UsageError for an argument of a command that is not UTF-8, but for files that are only read.
+
+    No record could hold it, no engine could open it, and no client is called so.
+    """
+    for parameter in of.params:
+        value = given.get(parameter.name or "")
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, str | Path) and NO_TEXT.search(str(each)) and parameter.type is not FILE:
+                name = parameter.opts[0] if isinstance(parameter, click.Option) else parameter.human_readable_name
+                raise UsageError(f"{name} is not UTF-8 text: '{excerpt(str(each))}'")

@@ -23,6 +23,7 @@ from holdfast.errors import (
 )
 from holdfast.progress import Progress, silent
 from holdfast.records import ErasureReceipt, IngestRecord, RunRecord, SchemaCheck, to_json
+from holdfast.store.copies import sweep
 from holdfast.store.files import locked
 from holdfast.store.journal import Journal
 from holdfast.workspace import Workspace, current_user
@@ -113,7 +114,7 @@ def begin(where: Workspace | Session, command: str, progress: Progress = silent)
     with ExitStack() as stack:
         stack.enter_context(locked(where.state_folder / "lock"))
         _sweep(where)
-        with _recorded(_open(where, stack, progress), command) as session:
+        with _recorded(_open(where, stack, progress), command) as session, _cleared_after_errors(where):
             yield session
 
 
@@ -127,7 +128,7 @@ def reading(workspace: Workspace, progress: Progress = silent) -> Iterator[tuple
     from holdfast.store.ledger import Ledger
 
     file = workspace.ledger_file if workspace.ledger_file.is_file() else None
-    with Ledger(file) as ledger, DuckDBEngine(progress=progress) as engine:
+    with Ledger(file, read_only=True) as ledger, DuckDBEngine(progress=progress) as engine:
         yield ledger, engine
 
 
@@ -160,8 +161,23 @@ def _sweep(workspace: Workspace) -> None:
     for pattern in ("scratch-*", "spill-*"):
         for folder in workspace.state_folder.glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
+    sweep(workspace.state_folder)
+    _remove_unfinished(workspace)
+
+
+def _remove_unfinished(workspace: Workspace) -> None:
     for unfinished in workspace.output_folder.glob("**/.*.parquet.tmp"):
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def _cleared_after_errors(workspace: Workspace) -> Iterator[None]:
+    """Remove what a command that failed did not finish: on a full disk its record needs the room."""
+    try:
+        yield
+    except BaseException:
+        _remove_unfinished(workspace)
+        raise
 
 
 @contextmanager

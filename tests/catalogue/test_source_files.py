@@ -202,7 +202,7 @@ def texts() -> Iterator[Fixture]:
         data=table(*QUOTED, header=f"{HEADER},note"),
         rows=('a, "b",1,2,3,0', "c,1,2,3,1", "d,1,2,3,0"),
         quarantined=((5, "lastmonth_activity", "not a whole number"),),
-        notices=("1 columns not in the schema are left out: note",),
+        notices=("1 column not in the schema is left out: note",),
     )
     for opened in range(2, 8):
         rows = [f"c{line},1,2,3,0" for line in range(2, 8)]
@@ -293,8 +293,7 @@ def values() -> Iterator[Fixture]:
         data=table(*ids),
         rows=ids,
         notices=(
-            "1 client ids are not in Unicode's composed form; they may look like others that are, and are "
-            "other clients",
+            "1 client id is not in Unicode's composed form; they may look like others that are, and are other clients",
         ),
     )
     yield Fixture(fault="C18 zero bytes", data=b"", refused="the file is empty")
@@ -429,11 +428,9 @@ def test_a_check_tells_beforehand_what_becomes_of(shelf: Shelf, number: int) -> 
         return
     check = check_file(shelf.workspace, path)
     assert check.digest == file.digest
-    assert (check.rows, check.accepted, check.quarantined) == (
-        file.rows,
-        file.rows - file.quarantined,
-        file.quarantined,
-    )
+    assert check.rows == check.accepted + check.duplicate + check.quarantined == file.rows
+    assert check.quarantined == file.quarantined
+    assert check.accepted >= file.accepted  # where another file has brought a row before
     assert check.unlabelled == file.unlabelled
     said = [
         notice for notice in file.notices if "kept without a label" not in notice and "a header and no" not in notice
@@ -632,12 +629,12 @@ def test_c1_a_file_under_a_temporary_name_is_not_even_looked_at(inbox: Inbox) ->
 
 # ---- C2 torn tail
 
-TORN = table(*(f"c{n},{n * 7919 % 1_009},{n % 97},{n % 7},{n % 2}" for n in range(200)))
+TORN = table(*(f"c{n},{n * 7919 % 1_009},{n % 97},{n % 7},{n % 2}" for n in range(60)))
 
 
 def test_c2_a_file_cut_at_any_byte_gives_true_rows_only() -> None:
     whole = read(TORN).rows
-    assert len(whole) == 200
+    assert len(whole) == 60
     for length in range(len(table()), len(TORN)):
         cut = read(TORN[:length])
         assert cut.rows == whole[: len(cut.rows)], length
@@ -707,7 +704,7 @@ def test_c4_a_file_rewritten_under_its_name_supersedes_and_its_history_is_kept(i
     assert (second.status, second.rows) == (0, ["both,1,2,3,0", "new,1,2,3,0"])
     assert first.file is not None
     assert second.file is not None
-    assert second.file.supersedes == first.file.digest
+    assert second.file.supersedes == first.file.number
     assert any(notice.startswith("fault.csv: supersedes the delivery of") for notice in second.notices)
 
 
@@ -1127,7 +1124,7 @@ def test_c23_a_file_that_vanishes_between_listing_and_opening_is_told(
 
 def test_c23_a_thousand_files_are_taken_in_bounded_groups(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(999):  # most are copies: what is written for each delivery takes the time
-        rows = (f"c{number % 111},1,2,3,0", f"c{number % 111 // 2},1,2,3,0")
+        rows = (f"c{number % 41},1,2,3,0", f"c{number % 41 // 2},1,2,3,0")
         (inbox.folder / f"many {number:03}.csv").write_bytes(table(*rows))
     monkeypatch.setattr(taking, "GROUP_FILES", 40)
     real, open_at_once = store_files, list[int]()
@@ -1139,11 +1136,11 @@ def test_c23_a_thousand_files_are_taken_in_bounded_groups(inbox: Inbox, monkeypa
     monkeypatch.setattr(taking, "store_files", store_group)
     record = ingest(inbox.workspace)
     assert max(open_at_once) == 40
-    assert sum(open_at_once) == 112
+    assert sum(open_at_once) == 42
     assert [file.number for file in record.files] == list(range(1, 1_001))
-    assert sum(file.status == "accepted" for file in record.files) == 112
-    assert (record.rows, record.accepted, record.duplicate) == (1_999, 112, 1_887)
-    assert len(rows_of(inbox.workspace)) == record.dataset.rows == 112
+    assert sum(file.status == "accepted" for file in record.files) == 42
+    assert (record.rows, record.accepted, record.duplicate) == (1_999, 42, 1_957)
+    assert len(rows_of(inbox.workspace)) == record.dataset.rows == 42
 
 
 ODD_NAMES = ("=cmd|'calc'!A1.csv", "x" * 251 + ".csv", "März 🦊 it's.csv", "-rf.csv", "%s{0}.csv", "a,b;c.csv", "~.csv")

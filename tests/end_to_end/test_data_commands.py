@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.errors import NotPermitted
 from holdfast.frontdoor import main
 from holdfast.records import to_json
 from holdfast.steps.datasets import history
@@ -240,7 +242,7 @@ def test_an_id_with_a_slip_of_the_pen_is_refused_with_the_id_that_may_be_meant(
 def test_somebody_who_is_not_there_yet_can_be_kept_out(holdfast: Shell, held: Workspace, deliver: Deliver) -> None:
     status, printed = holdfast("erase nobody --in-advance --reason", "case 18")
     assert status == 0
-    assert "the dataset had no row of the client" in printed
+    assert "the dataset has no row of the client" in printed
     assert "no model has learned from the client" in printed
     deliver(held.input_folder, "b.csv", ["nobody,7,70,8,1"])
     assert holdfast.record("ingest")["erased"] == 1
@@ -335,3 +337,52 @@ def test_as_processes_of_their_own_the_commands_do_the_same(
     status, record = called("ingest")
     assert (status, record["accepted"], record["duplicate"], record["quarantined"]) == (3, 1, 3, 3)
     assert called("lineage", "client", "nobody")[0] == 64
+
+
+# ---- who may read and not write
+
+
+READING = (
+    "status",
+    "summary",
+    "summary --as-of 1",
+    "dataset versions",
+    "dataset deliveries",
+    "quarantine list",
+    "quarantine show 1",
+    "lineage client acme",
+    "lineage row 1",
+    "lineage delivery 1",
+    "schema show",
+)
+
+
+@pytest.mark.parametrize("line", READING)
+def test_who_may_not_write_gets_the_same_answer(
+    holdfast: Shell, held: Workspace, read_only: Callable[[Path], None], line: str
+) -> None:
+    def without_time(answer: tuple[int, str]) -> tuple[int, str]:
+        return answer[0], re.sub(r"[0-9.]+ s\b", "", answer[1])
+
+    before = without_time(holdfast(line))
+    assert before[0] == 0
+    read_only(held.root)
+    assert without_time(holdfast(line)) == before
+
+
+def test_who_may_not_write_exports_to_another_folder(
+    holdfast: Shell, held: Workspace, read_only: Callable[[Path], None], tmp_path: Path
+) -> None:
+    read_only(held.root)
+    status, _ = holdfast(f"dataset export {tmp_path / 'out.csv'}")
+    assert status == 0
+    assert (tmp_path / "out.csv").read_text().splitlines()[1:] == rows_of(held)
+
+
+def test_who_may_not_write_is_told_so_by_a_command_that_writes(
+    holdfast: Shell, held: Workspace, read_only: Callable[[Path], None]
+) -> None:
+    read_only(held.root)
+    status, text = holdfast("ingest")
+    assert status == NotPermitted.exit_status
+    assert "Permission denied" in text

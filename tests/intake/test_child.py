@@ -145,6 +145,11 @@ def test_a_part_that_cannot_be_written_is_answered_with_its_path(
     assert (error["code"], error["file"]) == (code, str(line.folder / "part.parquet"))
 
 
+def test_what_a_function_says_of_a_file_is_the_answer(line: Line) -> None:
+    answer = line.ask(wanted="call", function="posixpath.join", given={"a": "x"})
+    assert answer == {"done": {"result": "x"}}
+
+
 def test_a_bug_is_answered_with_where_it_is(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "store", failing(ZeroDivisionError("a bug")))
     answer = line.ask()

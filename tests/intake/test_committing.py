@@ -20,12 +20,13 @@ import pytest
 from holdfast.dataset import quarantine_of, table_of
 from holdfast.engines.duckdb import DuckDBEngine
 from holdfast.intake import taking, upkeep
+from holdfast.intake.committing import UNJUDGED
 from holdfast.records import IngestRecord, QuarantineAct, SourceFile, to_json
 from holdfast.schema import schema_from_json
 from holdfast.session import begin, reading
 from holdfast.sourcelist import DatabaseSource
 from holdfast.steps.ingestion import ingest
-from holdfast.steps.quarantine import replay
+from holdfast.steps.quarantine import list_quarantine, replay
 from holdfast.store import files as store_files
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.ledger import Ledger
@@ -111,7 +112,6 @@ STEPS: tuple[tuple[Any, str], ...] = (
     (Ledger, "record_delivery"),
     (Ledger, "record_dataset"),
     (Ledger, "record_run"),
-    (Ledger, "record_acts"),
     (store_files, "move_into_place"),
 )
 
@@ -159,7 +159,7 @@ def killed_at(command: Callable[[Workspace], object], workspace: Workspace, *nam
 
 
 def test_an_ingestion_killed_at_any_step_converges(prepared: Workspace) -> None:
-    killed_at(ingest, prepared, *(name for _, name in STEPS if name != "record_acts"))
+    killed_at(ingest, prepared, *(name for _, name in STEPS))
 
 
 def test_a_replay_killed_at_any_step_converges(empty: Workspace, deliver: Deliver) -> None:
@@ -175,7 +175,30 @@ def test_a_replay_killed_at_any_step_converges(empty: Workspace, deliver: Delive
                 for held in held_rows(quarantine_of(empty, file))
             ],
         )
-    killed_at(replay, empty, "commit", "record_delivery", "record_dataset", "record_acts", "write_csv")
+    killed_at(replay, empty, "commit", "record_delivery", "record_dataset", "write_csv")
+
+
+def test_contradictions_are_in_quarantine_though_the_command_that_judged_anew_was_killed(
+    empty: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = replace(empty, conflicts="quarantine")
+    deliver(workspace.input_folder, "a.csv", ["a,1,1,1,0"])
+    deliver(workspace.input_folder, "b.csv", ["a,2,2,2,0"])
+    ingest(workspace)
+    deliver(workspace.input_folder, "a.csv", ["z,1,1,1,0"])
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatasetTable, "commit", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(workspace)
+    (workspace.input_folder / "a.csv").unlink()
+    ingest(workspace)
+    (held,) = list_quarantine(workspace).deliveries
+    assert (held.delivery, held.open) == (2, 1)
+    assert not (workspace.state_folder / UNJUDGED).exists()
 
 
 def repaired(delivery: int, line: int, text: str) -> QuarantineAct:
@@ -323,7 +346,7 @@ def test_a_row_that_takes_the_place_of_an_earlier_one_is_told(empty: Workspace, 
     record = ingest(workspace)
     assert rows_of(workspace) == ["b,1,2,3,0", "a,1,2,3,1"]
     assert [(file.accepted, file.duplicate, file.replaced) for file in record.files] == [(2, 0, 0), (1, 1, 1)]
-    assert "b.csv: 1 rows take the place of earlier rows of the same client" in record.notices
+    assert "b.csv: 1 row takes the place of earlier rows of the same client" in record.notices
     assert (record.dataset.rows, record.dataset.exited) == (2, 1)
 
 
@@ -359,7 +382,7 @@ def test_a_row_that_contradicts_an_earlier_one_is_kept_with_both_places(empty: W
     (held,) = held_rows(quarantine_of(workspace, record.files[1]))
     assert (held.row.line, held.row.text) == (3, ",yes,acme,1.5")
     assert held.row.rule == "contradicts line 2 of a.csv, which has the same corporation"
-    assert "b.csv: 1 rows contradict earlier rows of the same client" in record.notices
+    assert "b.csv: 1 row contradicts earlier rows of the same client" in record.notices
 
 
 def test_the_text_of_a_contradicting_row_is_one_record_of_csv(empty: Workspace) -> None:
@@ -424,7 +447,7 @@ def test_a_contradiction_that_is_read_again_from_a_table_is_quarantined_once(emp
 
 
 RULE_NOTICE = (
-    "rows that contradict each other: the rule was '{}' and is '{}' now, so the dataset has {} rows instead of {}; "
+    "rows that contradict each other: the rule was '{}' and is '{}' now, so the dataset has {} instead of {}; "
     "'conflicts' in config.json sets it"
 )
 
@@ -439,7 +462,7 @@ def test_another_rule_for_the_same_deliveries_is_told_with_the_rows_before_and_n
     deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "b,1,2,3,0", "a,9,2,3,1"])
     assert notices_of_rules(ingest(empty)) == []
     latest = replace(empty, conflicts="latest")
-    for workspace, told in ((latest, ("keep", "latest", 2, 3)), (empty, ("latest", "keep", 3, 2))):
+    for workspace, told in ((latest, ("keep", "latest", "2 rows", 3)), (empty, ("latest", "keep", "3 rows", 2))):
         assert notices_of_rules(ingest(workspace)) == [RULE_NOTICE.format(*told)]
         assert notices_of_rules(ingest(workspace)) == []
 
@@ -456,7 +479,7 @@ def test_a_new_database_source_does_not_change_the_rule_silently(empty: Workspac
     source = {"name": "crm", "database": "sqlite:///crm.sqlite", "table": "clients"}
     config.write_text(json.dumps(json.loads(config.read_text()) | {"sources": [source]}))
     record = ingest(Workspace.open(empty.root))
-    assert notices_of_rules(record) == [RULE_NOTICE.format("keep", "latest", 1, 2)]
+    assert notices_of_rules(record) == [RULE_NOTICE.format("keep", "latest", "1 row", 2)]
     assert record.dataset.rows == 2
 
 
@@ -474,5 +497,5 @@ def test_a_replay_tells_of_another_rule_too(empty: Workspace, deliver: Deliver) 
     deliver(empty.input_folder, "a.csv", ["a,1,2,3,0", "a,9,2,3,1"])
     ingest(empty)
     latest = replace(empty, conflicts="latest")
-    assert notices_of_rules(replay(latest)) == [RULE_NOTICE.format("keep", "latest", 1, 2)]
+    assert notices_of_rules(replay(latest)) == [RULE_NOTICE.format("keep", "latest", "1 row", 2)]
     assert notices_of_rules(ingest(latest)) == []

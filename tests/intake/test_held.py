@@ -203,7 +203,7 @@ def test_rows_taken_without_a_label_and_those_of_superseded_deliveries_are_let_g
     session: Session,
 ) -> None:
     old = delivery(1, received=OLD)
-    taken_in(session, old, delivery(2, digest="e", supersedes="d"))
+    taken_in(session, old, delivery(2, digest="e", supersedes=1))
     taken_in(session, delivery(3, digest="f", received=OLD, unlabelled=1), delivery(4, digest="g", unlabelled=1))
     keep(session, old, [rejected(2)])
     session.ledger.record_acts("run", [act(2, "repaired", created=OLD)])

@@ -39,7 +39,7 @@ HISTORY = (A, B, REFUSED)
 
 def history(*deliveries: SourceFile, current: tuple[SourceFile, ...] | None = None) -> History:
     accepted = tuple(each for each in deliveries if each.status == "accepted")
-    return History(deliveries, accepted if current is None else current)
+    return History(deliveries, accepted if current is None else current, {})
 
 
 def lying(*files: Found) -> Lying:
@@ -92,9 +92,9 @@ def test_an_accepted_file_is_not_known_once_its_source_says_to_read_it_otherwise
 
 
 def test_the_twin_of_a_file_is_the_current_delivery_with_its_bytes() -> None:
-    assert history(*HISTORY).twin("A") == A
-    assert history(*HISTORY, current=(B,)).twin("A") is None
-    assert history(*HISTORY).twin("C") is None
+    assert history(*HISTORY).twin(A.identity) == A
+    assert history(*HISTORY, current=(B,)).twin(A.identity) is None
+    assert history(*HISTORY).twin(("C", "")) is None
 
 
 def test_a_refused_twin_lay_in_the_same_folder_as_a_file_of_the_same_kind() -> None:
@@ -200,10 +200,19 @@ def test_repaired_rows_are_no_file_that_could_be_changed() -> None:
 
 def test_what_was_superseded_is_current_no_more() -> None:
     past = history(A, B)
-    new = file(4, "a.csv", "A2", supersedes="A")
+    new = file(4, "a.csv", "A2", supersedes=1)
     past.add(new, (A,))
     assert past.current == (B, new)
-    assert past.twin("A") is None
+    assert past.twin(A.identity) is None
+
+
+def test_two_readings_of_the_same_rows_are_two_deliveries() -> None:
+    """A table may have had the same rows before; each reading leaves by its own number."""
+    first, second = file(1, "clients at noon", "T"), file(2, "clients at one", "T")
+    past = history(first, second)
+    assert past.current == (first, second)
+    past.add(file(3, "clients at two", "U", supersedes=1), (first,))
+    assert [each.number for each in past.current] == [2, 3]
 
 
 # ---- tables

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.dataset import current_files, quarantine_of, table_of
+from holdfast.errors import UsageError
 from holdfast.intake.erased import erased_clients
 from holdfast.intake.history import History
 from holdfast.intake.replaying import replay_rows
@@ -22,6 +23,8 @@ from holdfast.session import Session, begin
 from holdfast.sources.repaired import RowText
 from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
+from holdfast.steps.quarantine import repair, replay
+from holdfast.store.ledger import Ledger
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
@@ -92,12 +95,39 @@ def test_a_row_is_taken_if_and_only_if_it_keeps_the_schema(
         assert set(marked(session)) == kept
 
 
-def test_the_same_rows_a_second_time_are_marked_and_not_taken(session: Session) -> None:
+def test_rows_that_were_taken_in_and_lost_wait_again(session: Session) -> None:
     replayed(session, GOOD)
-    version = table_of(session.workspace).version
-    assert replayed(session, GOOD) == ()
-    assert marked(session) == {3: 2, 4: 2, 6: 2}
-    assert table_of(session.workspace).version == version
+    session.ledger.withdraw_delivery(2)
+    assert marked(session) == {}
+
+
+@pytest.mark.parametrize("step", ["record_delivery", "record_dataset"])
+def test_a_row_of_a_replay_that_was_killed_cannot_be_repaired_to_something_else(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """It would be there twice: as it was taken in, and as it was repaired afterwards."""
+    repair(workspace, "1:3", dict.fromkeys(workspace.schema.names, "1"))
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            replay(workspace)
+    ingest(workspace)
+    with pytest.raises(UsageError, match="was taken in already"):
+        repair(workspace, "1:3", {"corporation": "2"})
+    assert (replay(workspace).rows, ingest(workspace).dataset.rows) == (0, 2)
+
+
+def test_a_lost_ledger_learns_which_rows_were_taken_in(workspace: Workspace) -> None:
+    repair(workspace, "1:3", dict.fromkeys(workspace.schema.names, "1"))
+    replay(workspace)
+    workspace.ledger_file.unlink()
+    ingest(workspace)
+    with pytest.raises(UsageError, match="was taken in already"):
+        repair(workspace, "1:3", {"corporation": "2"})
 
 
 def test_where_no_row_can_be_taken_nothing_is_left_behind(session: Session) -> None:

@@ -20,7 +20,7 @@ from holdfast.sources import lines
 from holdfast.sources.csvfile import CsvFile
 from holdfast.sources.parsed import ParsedBatch, Reading
 from holdfast.sources.unpacking import Hashed
-from holdfast.store.quarantine import held_rows
+from holdfast.store.quarantine import KnownTexts, held_rows
 from holdfast.store.tombstones import Tombstones
 
 HEADER = "corporation,lastmonth_activity,lastyear_activity,number_of_employees,exited\n"
@@ -80,7 +80,7 @@ def test_every_row_is_valid_quarantined_erased_or_repeated(
     folder = tmp_path_factory.mktemp("stored")
     passing = erasing("erased", "nobody")
     if again:
-        passing = Passing(erased=passing.erased, refused_before=frozenset({"x,-1,2,3,0", "x"}))
+        passing = Passing(erased=passing.erased, refused_before=KnownTexts.of(["x,-1,2,3,0", "x"]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines, "BLOCK", block)
         try:
@@ -115,7 +115,7 @@ def test_client_ids_that_look_alike_are_told_and_kept_apart(tmp_path: Path) -> N
     result = stored(tmp_path, HEADER + "caf\u00e9,1,2,3,0\ncafe\u0301,1,2,3,0\n")
     assert pq.read_table(destination(tmp_path).part).column("corporation").to_pylist() == ["caf\u00e9", "cafe\u0301"]
     (notice,) = result.notices
-    assert notice.startswith("a.csv: 1 client ids are not in Unicode's composed form")
+    assert notice.startswith("a.csv: 1 client id is not in Unicode's composed form")
 
 
 def test_rows_of_erased_clients_are_counted_and_told(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from holdfast.dataset import table_of
 from holdfast.errors import CannotWrite, HoldfastError, InputOutputError, NoUsableData
 from holdfast.intake import taking
 from holdfast.intake.reading_files import Request, store_files
@@ -157,7 +159,7 @@ def test_a_file_changed_into_a_copy_of_another_one_gives_up_its_rows(empty: Work
     assert rows_of(empty) == [row("new"), row("both")]
     assert (record.dataset.rows, record.dataset.deliveries) == (2, 1)
     (file,) = record.files
-    assert (file.status, file.duplicate, file.supersedes) == ("duplicate", 2, history_of(empty)[0].digest)
+    assert (file.status, file.duplicate, file.supersedes) == ("duplicate", 2, history_of(empty)[0].number)
     assert any("a.csv: supersedes the delivery of" in notice for notice in record.notices)
     assert ingest(empty).files == ()
     deliver(empty.input_folder, "b.csv", [row("newer")])
@@ -252,7 +254,7 @@ def test_a_file_that_broke_a_limit_is_read_again_when_the_limit_is_raised(empty:
     strict = configured(empty, limits={"columns": 4})
     with pytest.raises(NoUsableData, match="at most 4 are read"):
         ingest(strict)
-    with pytest.raises(NoUsableData, match="none of the 1 files"):
+    with pytest.raises(NoUsableData, match="the file gave no usable row"):
         ingest(strict)
     assert len(history_of(strict)) == 1, "nothing was read again"
     record = ingest(configured(empty, limits={"columns": 5}))
@@ -359,3 +361,92 @@ def test_one_sheet_may_be_named_for_a_whole_source(empty: Workspace) -> None:
     book.save(empty.root / "books" / "a.xlsx")
     ingest(replace(empty, sources=(FolderSource(name="books", folder="books", sheet="May"),)))
     assert rows_of(empty) == [row("right")]
+
+
+# ---- what comes again
+
+
+def test_two_sources_read_two_sheets_of_one_workbook(empty: Workspace) -> None:
+    import openpyxl
+
+    (empty.root / "books").mkdir()
+
+    def write(**clients: str) -> None:
+        book = openpyxl.Workbook()
+        book.remove(book.active)
+        for name, client in clients.items():
+            sheet = book.create_sheet(name)
+            sheet.append(HEADER.split(","))
+            sheet.append([client, 1, 2, 3, 0])
+        book.save(empty.root / "books" / "a.xlsx")
+
+    sources = tuple(FolderSource(name=name, folder="books", sheet=name) for name in ("May", "June"))
+    workspace = replace(empty, sources=sources)
+    write(May="m", June="j")
+    assert [file.status for file in ingest(workspace).files] == ["accepted", "accepted"]
+    assert rows_of(workspace) == [row("m"), row("j")]
+    assert ingest(workspace).files == ()
+    write(May="m", June="changed")
+    assert len(ingest(workspace).files) == 2
+    assert rows_of(workspace) == [row("m"), row("changed")]
+
+
+@pytest.fixture
+def disordered(empty: Workspace, deliver: Deliver) -> Workspace:
+    """The last delivery of client x is the first by its name."""
+    workspace = replace(empty, conflicts="latest")
+    for name, month in (("z.csv", 1), ("m.csv", 2), ("a.csv", 3)):
+        deliver(workspace.input_folder, name, [row("x", month), row(name)])
+        ingest(workspace)
+    assert row("x", 3) in rows_of(workspace)
+    return workspace
+
+
+def test_deliveries_that_were_lost_come_again_in_their_order_and_under_their_numbers(disordered: Workspace) -> None:
+    before, rows = history_of(disordered), rows_of(disordered)
+    shutil.rmtree(disordered.output_folder)
+    disordered.output_folder.mkdir()
+    record = ingest(disordered)
+    assert rows_of(disordered) == rows
+    assert told(record) == [(1, "z.csv", "accepted"), (2, "m.csv", "accepted"), (3, "a.csv", "accepted")]
+    assert [(file.number, file.received) for file in history_of(disordered)] == [
+        (file.number, file.received) for file in before
+    ]
+    assert ingest(disordered).files == ()
+
+
+def test_a_delivery_that_was_lost_alone_comes_again_between_the_others(disordered: Workspace) -> None:
+    rows = rows_of(disordered)
+    table_of(disordered).parts()[1].path.unlink()
+    assert told(ingest(disordered)) == [(2, "m.csv", "accepted")]
+    assert rows_of(disordered) == rows
+
+
+def test_deliveries_under_another_schema_come_in_the_order_in_which_they_came(disordered: Workspace) -> None:
+    rows = rows_of(disordered)
+    columns = tuple(
+        replace(column, maximum=10.0**9) if column.type == "integer" else column for column in disordered.schema.columns
+    )
+    other = replace(disordered, schema=replace(disordered.schema, columns=columns))
+    record = ingest(other)
+    assert [file.name for file in record.files] == ["z.csv", "m.csv", "a.csv"]
+    assert rows_of(other) == rows
+
+
+def test_what_was_superseded_is_not_what_comes_again_with_the_same_bytes(empty: Workspace, deliver: Deliver) -> None:
+    for month in (1, 2, 1):
+        deliver(empty.input_folder, "a.csv", [row("x", month)])
+        ingest(empty)
+    assert [(file.number, file.supersedes) for file in history_of(empty)] == [(1, None), (2, 1), (3, 2)]
+    assert rows_of(empty) == [row("x", 1)]
+
+
+def test_a_lost_delivery_that_is_refused_by_now_keeps_its_record(disordered: Workspace) -> None:
+    (lost,) = (file for file in history_of(disordered) if file.name == "m.csv")
+    table_of(disordered).parts()[1].path.unlink()
+    stricter = replace(disordered, limits=replace(disordered.limits, columns=3))
+    (refused,) = ingest(stricter).files
+    assert (refused.status, refused.number) == ("refused", 4)
+    assert lost in history_of(disordered)
+    (again,) = ingest(disordered).files
+    assert (again.status, again.number) == ("accepted", 2)

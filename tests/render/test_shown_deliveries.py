@@ -97,7 +97,7 @@ def test_a_delivery_is_shown_with_the_number_that_commands_take() -> None:
     [
         (delivery(status="duplicate"), "a copy"),
         (delivery(status="duplicate", watermark="17"), "nothing new"),
-        (delivery(supersedes="d"), "supersedes an older one"),
+        (delivery(supersedes=1), "supersedes an older one"),
         (delivery(repairs=3), "repairs delivery 3"),
         (refused(), "refused"),
     ],
@@ -133,7 +133,7 @@ def test_everything_that_was_delivered_can_be_listed() -> None:
 
 
 def test_a_delivery_that_left_the_dataset_is_marked() -> None:
-    lines = everything(delivery(1), delivery(2, supersedes="d"), current=(2,)).splitlines()
+    lines = everything(delivery(1), delivery(2, supersedes=1), current=(2,)).splitlines()
     assert [line.rstrip().rpartition("   ")[2] for line in lines[3:5]] == [
         "left the dataset",
         "supersedes an older one",

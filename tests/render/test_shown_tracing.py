@@ -179,7 +179,7 @@ def left(place: str, reason: str = "not one of Holdfast's files", then: str = "d
 
 
 def test_a_complete_erasure_begins_with_the_search_that_proves_it() -> None:
-    assert receipt().startswith("erased: 42 files searched, no trace of the client\n")
+    assert receipt().startswith("erased: 42 files searched, no trace of the client is left\n")
 
 
 def test_an_incomplete_erasure_begins_with_that_and_says_of_each_place_why_and_what_to_do() -> None:
@@ -189,6 +189,41 @@ def test_an_incomplete_erasure_begins_with_that_and_says_of_each_place_why_and_w
     assert "belongs to source 'crm'" in line
     assert "delete it there" in line
     assert "run the same command again" in text
+
+
+UNREAD = "it could not be read: Permission denied"
+
+
+def test_what_could_not_be_searched_is_not_said_to_hold_the_client() -> None:
+    text = receipt(remaining=(left("notes.txt"), left("old.zip", UNREAD)))
+    assert text.startswith(
+        "NOT ERASED EVERYWHERE: 41 files searched, STILL FOUND in 1 place, 1 place COULD NOT BE SEARCHED, see below\n"
+    )
+    found, unsearched = text.index("still found in"), text.index("COULD NOT BE SEARCHED  ")
+    assert found < text.index("\nnotes.txt") < unsearched < text.index("\nold.zip")
+
+
+def test_where_all_that_is_left_could_not_be_searched_the_client_is_perhaps_erased() -> None:
+    text = receipt(remaining=(left("old.zip", UNREAD),))
+    assert text.startswith("PERHAPS NOT ERASED EVERYWHERE: 41 files searched, 1 place COULD NOT BE SEARCHED, see below")
+    assert "found in" not in text.lower()
+
+
+def test_a_client_who_is_erased_in_advance_is_kept_out_and_files_that_mention_the_id_are_listed() -> None:
+    text = receipt(rows=0, cleaned={}, in_advance=True, mentioned=(left("notes.txt", "the id occurs in it"),))
+    first, *_ = text.splitlines()
+    assert first == (
+        "kept out from now on: the dataset has no row of the client; 42 files searched, the id occurs in 1 place, "
+        "see below"
+    )
+    assert f"kept out since {MOMENT} by anna: request of 20 November" in text
+    assert any(line.startswith("notes.txt") for line in text.splitlines())
+    assert "run the same command again" not in text
+
+
+def test_a_plan_in_advance_says_that_the_client_would_be_kept_out() -> None:
+    second = plan(rows=0, cleaned={}, in_advance=True).splitlines()[1]
+    assert second == "the dataset has no row of the client, who would be kept out"
 
 
 def test_of_very_many_places_where_the_client_still_is_the_others_are_counted() -> None:
@@ -218,8 +253,8 @@ def test_what_was_removed_is_shown_place_by_place() -> None:
 
 def test_versions_that_changed_and_versions_that_are_gone_are_named() -> None:
     text = receipt(changed_versions=(1, 2, 3, 4, 7), unreadable_versions=(8,))
-    assert "versions of the dataset that are read without the client from now on: 1 to 4, 7\n" in text
-    assert "versions of the dataset that can no longer be read: 8\n" in text
+    assert "read without the client from now on: versions 1 to 4, 7 of the dataset\n" in text
+    assert "no longer readable: version 8 of the dataset\n" in text
 
 
 def test_a_model_in_production_that_learned_from_the_client_is_to_be_replaced() -> None:
@@ -232,6 +267,7 @@ def test_models_that_are_not_in_production_need_no_replacing() -> None:
     text = receipt(models=(model(), model("d" * 64)))
     assert "2 models have learned from the client; none of them is in production:\n" in text
     assert "next:" not in text
+    assert "1 model has learned from the client; it is not in production:\n" in receipt(models=(model(),))
 
 
 def test_without_a_model_that_is_said() -> None:
@@ -240,7 +276,10 @@ def test_without_a_model_that_is_said() -> None:
 
 def test_places_of_others_are_told_with_the_reason() -> None:
     text = receipt(elsewhere=(left("/srv/crm/a.csv", "belongs to source 'branches'", "delete the client there"),))
-    assert text.startswith("erased: 42 files searched, no trace of the client but elsewhere\n")
+    assert text.startswith(
+        "erased from the workspace: 42 files searched, no trace of the client is left in it; 1 place of others, "
+        "see below\n"
+    )
     (line,) = (line for line in text.splitlines() if line.startswith("/srv/crm/a.csv"))
     assert "belongs to source 'branches'" in line
 
@@ -249,7 +288,7 @@ def test_a_plan_says_first_that_nothing_was_changed_and_then_what_would_be() -> 
     text = plan(changed_versions=(1, 2), models=(model(),))
     assert text.startswith("dry run: nothing was changed\nthe dataset had 3 delivered rows of the client\n")
     assert "would be removed from" in text
-    assert "would be read without the client: 1, 2\n" in text
+    assert "would be read without the client: versions 1, 2 of the dataset\n" in text
     assert "c17ee777f2c4" in text
 
 

@@ -6,6 +6,8 @@ import datetime
 import math
 import re
 from collections.abc import Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
@@ -24,7 +26,10 @@ TEXT = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 NUMBERLIKE = st.text("0123456789+-.eE_ \t,x٣NaA", max_size=8)
 ANY_CELL = st.one_of(TEXT, NUMBERLIKE, st.sampled_from(MISSING), st.from_regex(r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}.?\Z"))
 PLAIN_CELL = st.one_of(
-    st.integers(-999, 10**18).map(str), st.floats(-999, 999).map(lambda x: f"{x:.2f}"), st.sampled_from(["0", "1", "é"])
+    st.integers(-999, 10**18).map(str),
+    st.integers(2**53 - 9, 2**54).map(str),
+    st.floats(-999, 999).map(lambda x: f"{x:.2f}"),
+    st.sampled_from(["0", "1", "é"]),
 )
 SETTLED = st.text(".-/0123456789", max_size=20)
 """Texts of the characters that plain numbers are made of."""
@@ -238,9 +243,72 @@ def test_a_number_that_overflows_is_not_finite(cell: str) -> None:
     assert rule(cell, column("number")) == "not a finite number"
 
 
-@pytest.mark.parametrize(("cell", "number"), [("+1.5", 1.5), (".5", 0.5), ("5.", 5.0), ("1E+05", 1e5), ("1e-400", 0.0)])
+@pytest.mark.parametrize(("cell", "number"), [("+1.5", 1.5), (".5", 0.5), ("5.", 5.0), ("1E+05", 1e5), ("0e-400", 0.0)])
 def test_a_number_may_be_written_in_the_usual_ways(cell: str, number: float) -> None:
     assert values([cell], column("number")) == [number]
+
+
+WHOLE_BUT_LARGE = st.integers(2**52, 2**64) | st.integers(10**17, 10**40) | st.integers(0, 10**310)
+INEXACT, VANISHED = "not exact in floating point", "rounds to 0 in floating point"
+
+
+@settings(deadline=None)
+@given(WHOLE_BUT_LARGE, st.sampled_from(["", "-", "+"]), st.sampled_from(["", ".", ".0", ".000"]), st.integers(0, 3))
+@example(2**53, "", "", 0)
+@example(2**53 + 1, "-", ".0", 2)
+@example(10**23, "", "", 0)
+def test_a_whole_number_is_held_exactly_or_refused(number: int, sign: str, end: str, zeros: int) -> None:
+    cell = f"{sign}{'0' * zeros}{number}{end}"
+    told = rule(cell, column("number"))
+    if told is None:
+        (value,) = values([cell], column("number"))
+        assert Fraction(value) == Fraction(cell.removesuffix("."))
+    elif told == INEXACT:
+        assert Fraction(float(number)) != number
+    else:
+        assert (told, number >= 2**1024 - 2**970) == ("not a finite number", True)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**17), st.integers(-360, 290), st.sampled_from(["e", "E"]))
+@example(2**53 + 1, 0, "e")
+@example(1, 23, "e")
+@example(5, -324, "e")
+@example(2, -324, "e")
+def test_a_number_with_an_exponent_keeps_its_digits_beyond_2_to_the_53(digits: int, exponent: int, mark: str) -> None:
+    cell, said = f"{digits}{mark}{exponent}", digits * Fraction(10) ** exponent
+    told, nearest = rule(cell, column("number")), float(said)
+    if told == VANISHED:
+        assert nearest == 0
+    else:
+        off = abs(Fraction(nearest) - said) > Fraction(10) ** max(0, exponent) / 2
+        assert (told, values([cell], column("number"))) == ((INEXACT, [None]) if off else (None, [nearest]))
+
+
+@given(st.decimals(-(2**53), 2**53, allow_nan=False).filter(lambda number: number == 0 or abs(number) > 1e-300))
+def test_a_decimal_fraction_is_taken_as_the_nearest_number(number: Decimal) -> None:
+    assert (rule(str(number), column("number")), values([str(number)], column("number"))) == (None, [float(number)])
+
+
+@given(st.integers(1, 10**20), st.integers(345, 9999), st.sampled_from(["", "-"]))
+def test_a_number_that_would_become_zero_is_refused(digits: int, exponent: int, sign: str) -> None:
+    assert rule(f"{sign}{digits}e-{exponent}", column("number", missing_allowed=True)) == VANISHED
+
+
+@pytest.mark.parametrize("cell", ["0", "-0.0", "0e400", "0e-9999", "0." + "0" * 400, "+0."])
+def test_zero_is_zero_however_it_is_written(cell: str) -> None:
+    assert (rule(cell, column("number")), values([cell], column("number"))) == (None, [0])
+
+
+def test_a_number_that_is_refused_stands_beside_others() -> None:
+    cells = ["1.5", str(2**53 + 1), "1e-400", "1e400", str(2**53 + 2), "NA", str(-(2**53) - 1)]
+    answer = result(cells, column("number", missing_allowed=True))
+    assert answer.values.to_pylist() == [1.5, None, None, None, 2.0**53 + 2, None, None]
+    assert {name: np.flatnonzero(mask).tolist() for name, mask in answer.broken} == {
+        "not a finite number": [3],
+        VANISHED: [2],
+        INEXACT: [1, 6],
+    }
 
 
 # ---- bounds

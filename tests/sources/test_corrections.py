@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import openpyxl
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from holdfast.errors import FileRefused, InputOutputError
+from holdfast.errors import CannotWrite, FileRefused
 from holdfast.formulas import meant_by
+from holdfast.limits import Limits
+from holdfast.sources.correctedfile import CorrectedFile
 from holdfast.sources.corrections import (
     LONGEST_CELL,
     Corrections,
@@ -42,16 +45,25 @@ def written(path: Path, rows: dict[int, str]) -> Path:
     return path
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[Corrections]:
+    with (
+        path.open("rb") as stream,
+        Corrections(CorrectedFile(stream, path.name, HEADER, Limits()), path.parent) as corrections,
+    ):
+        yield corrections
+
+
 def read_back(path: Path, rows: dict[int, str]) -> dict[int, tuple[str, int]]:
     """The text of each row, and how many of its cells were changed."""
-    corrections = Corrections(path, HEADER)
     found = {}
-    for line, text in rows.items():
-        cells = corrections.cells(line)
-        if cells is not None:
-            new, changes = changed_cells(cells, text, HEADER)
-            found[line] = new, len(changes)
-    corrections.refuse_others("march.csv")
+    with opened(path) as corrections:
+        for line, text in rows.items():
+            cells = corrections.cells(line)
+            if cells is not None:
+                new, changes = changed_cells(cells, text, HEADER)
+                found[line] = new, len(changes)
+        corrections.refuse_others("march.csv")
     return found
 
 
@@ -184,165 +196,71 @@ def test_a_row_whose_fields_could_not_be_told_apart_may_be_mended_in_one_cell_or
     assert changed_cells(["acme,7"], "acme,7", HEADER) == ("acme,7", ())
 
 
-# ---- forms of the table
+def test_a_cell_longer_than_spreadsheets_hold_keeps_its_row_out_of_the_table() -> None:
+    assert table_row(3, "a rule", "x" * LONGEST_CELL + ",1,2", 3) is None
+    assert table_row(3, "a rule", "x" * (LONGEST_CELL - 1) + ",1,2", 3) is not None
 
 
-ROWS = {3: "Müller,seven,x", 17: '"Smith, ""Ltd""",8;9,"a\nb"', 5: "only;one"}
-
-
-def records_of(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        return list(csv.reader(stream))
-
-
-def as_text(encoding: str, delimiter: str, *, quoted: bool = False, end: str = "\r\n") -> Callable[..., None]:
-    def save(path: Path, records: Sequence[Sequence[str]]) -> None:
-        class Saved(csv.excel):
-            quoting = csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL
-            lineterminator = end
-
-        with path.open("w", encoding=encoding, newline="") as stream:
-            csv.writer(stream, Saved, delimiter=delimiter).writerows(records)
-
-    return save
-
-
-def as_workbook(path: Path, records: Sequence[Sequence[str]]) -> None:
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    for record in records:
-        sheet.append([int(cell) if cell.isdecimal() else cell or None for cell in record])
-    book.create_sheet("notes").append(["another sheet"])
-    book.save(path)
-    book.close()
-
-
-FORMS = {
-    "as it was written": as_text("utf-8-sig", ","),
-    "without a mark": as_text("utf-8", ","),
-    "German or French CSV UTF-8": as_text("utf-8-sig", ";"),
-    "German or French CSV": as_text("windows-1252", ";"),
-    "English CSV": as_text("windows-1252", ","),
-    "Unicode text": as_text("utf-16", "\t"),
-    "tabs": as_text("utf-8", "\t"),
-    "every cell quoted": as_text("utf-8", ";", quoted=True, end="\n"),
-    "old Mac line ends": as_text("utf-8", ",", quoted=True, end="\r"),
-    "a workbook": as_workbook,
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_the_table_may_come_back_in_any_form_that_spreadsheet_programs_save(tmp_path: Path, form: str) -> None:
-    path = written(tmp_path / "c.csv", ROWS)
-    records = records_of(path)
-    FORMS[form](path, records)
-    assert read_back(path, ROWS) == {line: (text, 0) for line, text in ROWS.items()}
-    records[1][3] = "7"
-    FORMS[form](path, records)
-    assert read_back(path, ROWS) == {3: ("Müller,7,x", 1)} | {line: (ROWS[line], 0) for line in (17, 5)}
-
-
-def test_only_windows_1252_leaves_a_doubt_and_a_notice(tmp_path: Path) -> None:
-    path = written(tmp_path / "c.csv", ROWS)
-    certain = Corrections(path, HEADER)
-    FORMS["German or French CSV"](path, records_of(path))
-    doubtful = Corrections(path, HEADER)
-    assert (certain.exact, certain.notices) == (True, ())
-    assert (doubtful.exact, doubtful.notices) == (False, ("c.csv is not UTF-8: it was read as Windows-1252",))
-
-
-def test_rows_may_be_sorted_and_left_out_and_empty_ones_added(tmp_path: Path) -> None:
-    path = written(tmp_path / "c.csv", ROWS)
-    header, first, second, third = records_of(path)
-    FORMS["tabs"](path, [header, third, ["", "", ""], [], second, ["", "", "", "", "", "", ""]])
-    corrections = Corrections(path, HEADER)
-    assert corrections.cells(3) is None
-    assert corrections.cells(17) == ['Smith, "Ltd"', "8;9", "a\nb"]
-    assert [corrections.row(line) for line in (3, 17, 5)] == [None, 5, 2]
-    assert first[0] == "3"
-
-
-def test_a_changed_rule_does_not_matter(tmp_path: Path) -> None:
-    path = written(tmp_path / "c.csv", {3: "a,b,c"})
-    path.write_text(path.read_text("utf-8-sig").replace("a rule", "seen to"))
-    assert read_back(path, {3: "a,b,c"}) == {3: ("a,b,c", 0)}
-
-
-def test_a_formula_in_the_workbook_counts_by_its_stored_result_and_dates_are_iso(tmp_path: Path) -> None:
-    from datetime import datetime
-
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    sheet.append(FIRST)
-    sheet.append([3, "a rule", datetime(2026, 1, 31), True, "x"])  # noqa: DTZ001 - spreadsheets know no zones
-    book.save(tmp_path / "c.xlsx")
-    book.close()
-    assert Corrections(tmp_path / "c.xlsx", HEADER).cells(3) == ["2026-01-31", "TRUE", "x"]
-
-
-# ---- what is refused
+# ---- rows are found
 
 
 def text_with(*lines: str) -> str:
     return "".join(f"{line}\n" for line in (as_csv(FIRST), *lines))
 
 
+def test_rows_are_found_by_their_lines_in_whatever_order_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text(text_with('17,,"Smith, ""Ltd""",8;9,"a\nb"', "", "3,,Zoë,,"))
+    with opened(path) as corrections:
+        assert [corrections.cells(line) for line in (3, 5, 17)] == [["Zoë"], None, ['Smith, "Ltd"', "8;9", "a\nb"]]
+        assert [corrections.row(line) for line in (3, 5, 17)] == [4, None, 2]
+
+
 @pytest.mark.parametrize(
     ("text", "row", "message"),
     [
-        ("", 1, "the first line has to be _line,_rule,client,visits,=note"),
-        ("client,visits\n", 1, "the first line has to be"),
-        ("_line,_rule,visits,client,=note\n", 1, "the first line has to be"),
-        ('"_line,_rule\n', 1, "the first line has to be"),
-        (text_with("three,,a,b,c"), 2, "'three' is no line number"),
-        (text_with("3,,a,b,c", "", "4.5,,a,b,c"), 4, "'4.5' is no line number"),
-        (text_with("9" * 30 + ",,a,b,c"), 2, "is no line number"),
         (text_with("3,,a,b,c", "4,,a,b,c", "3,,a,b,d"), 4, "line 3 is there twice"),
-        (text_with('3,,a,"b,c'), None, "not CSV"),
         (text_with("9,,a,b,c", "3,,a,b,c", "8,,a,b,c"), 2, "'9' is no line of march.csv in quarantine"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_refused_with_its_row(
-    tmp_path: Path, text: str, row: int | None, message: str
+def test_a_row_that_is_there_twice_or_is_none_of_those_is_refused(
+    tmp_path: Path, text: str, row: int, message: str
 ) -> None:
     path = tmp_path / "c.csv"
     path.write_text(text)
     with pytest.raises(FileRefused) as caught:
         read_back(path, {3: "a,b,c"})
-    assert message in caught.value.message
-    assert (caught.value.file, caught.value.row) == (str(path), row)
+    assert (caught.value.message, caught.value.file, caught.value.row) == (message, "c.csv", row)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputOutputError, match=r"gone\.csv: cannot read"):
-        Corrections(tmp_path / "gone.csv", HEADER)
+def test_only_windows_1252_leaves_a_doubt(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    for encoding, exact in (("utf-8", True), ("utf-16", True), ("windows-1252", False)):
+        path.write_text(text_with("3,,Müller,b,c"), encoding=encoding)
+        with opened(path) as corrections:
+            assert (corrections.exact, len(corrections.notices)) == (exact, int(not exact))
 
 
-@pytest.mark.parametrize("data", [b"PK\x03\x04 no workbook", b"\xd0\xcf\x11\xe0 an old one", b"\xff\xfe\x00", b"\x81"])
-def test_what_is_no_table_at_all_is_refused(tmp_path: Path, data: bytes) -> None:
-    path = tmp_path / "c.xlsx"
-    path.write_bytes(data)
-    with pytest.raises(FileRefused):
-        Corrections(path, HEADER)
+def test_nothing_of_the_texts_is_left_on_disk(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.csv", {3: "a,b,c"})
+    with opened(path) as corrections:
+        assert corrections.cells(3) == ["a", "b", "c"]
+        assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_cell_longer_than_spreadsheets_hold_keeps_its_row_out_of_the_table() -> None:
-    assert table_row(3, "a rule", "x" * LONGEST_CELL + ",1,2", 3) is None
-    assert table_row(3, "a rule", "x" * (LONGEST_CELL - 1) + ",1,2", 3) is not None
+def test_a_place_where_nothing_can_be_written_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "c.csv", {3: "a,b,c"})
+    with path.open("rb") as stream, pytest.raises(CannotWrite):
+        Corrections(CorrectedFile(stream, path.name, HEADER, Limits()), tmp_path / "gone")
 
 
-@SAME_FOLDER
-@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255))
-def test_a_changed_byte_gives_cells_or_a_known_error(tmp_path: Path, place: float, change: int) -> None:
-    path = written(tmp_path / "c.csv", ROWS)
-    content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= change
-    path.write_bytes(content)
-    try:
-        corrections = Corrections(path, HEADER)
-    except FileRefused:
-        return
-    for line in ROWS:
-        corrections.cells(line)
+def test_memory_does_not_grow_with_the_texts(tmp_path: Path) -> None:
+    rows = 20_000
+    path = written(tmp_path / "c.csv", dict.fromkeys(range(2, rows), "x" * 500 + ",7,x"))
+    tracemalloc.start()
+    with opened(path) as corrections:
+        kept, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert corrections.cells(rows - 1) == ["x" * 500, "7", "x"]
+    assert kept < 40 * rows + 1_000_000
+    assert most < 10_000_000

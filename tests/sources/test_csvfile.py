@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused
@@ -136,6 +136,9 @@ TOKENS = [
 ROWS = ["x,1,2,3,1\n", '"a\nb",1,2,3,0\n', '"c, d",1,2,3,\n', "y,1,2,3\n"]
 PIECES = st.sampled_from([*(token.encode() for token in TOKENS + ROWS), b"\xff"])
 FILES = st.lists(PIECES, max_size=25).map(lambda pieces: HEADER.encode() + b"".join(pieces))
+SWAPPED = bytes.maketrans(b"\r\n", b"\n\r")
+ANY_FILES = FILES | FILES.map(lambda data: data.translate(SWAPPED))
+"""Files whose lines end in line feeds, and files whose lines end in carriage returns."""
 
 
 def covered(reading: Outcome, data: bytes) -> list[int]:
@@ -167,16 +170,30 @@ def test_the_text_of_a_rejected_row_is_its_lines(data: bytes) -> None:
 
 
 @settings(deadline=None)
-@given(FILES, st.integers(len(HEADER), len(HEADER) + 40))
+@given(ANY_FILES, st.integers(len(HEADER), len(HEADER) + 40))
+@example(HEADER.replace("\n", "\r").encode() + b"\n", len(HEADER))
 def test_the_size_of_the_blocks_changes_nothing_once_the_first_holds_a_line(data: bytes, size: int) -> None:
+    """Of several faults that refuse a file, any may be told."""
     whole = read_or_refusal(data)
+    ends = data[len(HEADER) - 1 :]
+    size += len(ends) - len(ends.lstrip(b"\r"))  # the line feed after carriage returns belongs to them
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "BLOCK", size)
-        assert read_or_refusal(data) == whole
+        in_blocks = read_or_refusal(data)
+    refused_anyhow = isinstance(whole, str) and not _is_utf8(data)
+    assert isinstance(in_blocks, str) if refused_anyhow else in_blocks == whole
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @settings(deadline=None)
-@given(FILES, st.integers(1, 6))
+@given(ANY_FILES, st.integers(1, 6))
 def test_the_number_of_lines_looked_at_together_changes_nothing(data: bytes, lines: int) -> None:
     whole = read_or_refusal(data)
     with pytest.MonkeyPatch.context() as patch:
@@ -198,7 +215,7 @@ def read_record_by_record(self: CsvFile, block: bytes) -> ParsedBatch | None:
 
 
 @settings(deadline=None)
-@given(FILES)
+@given(ANY_FILES)
 def test_splitting_a_block_and_reading_it_record_by_record_give_the_same(data: bytes) -> None:
     split = read_or_refusal(data)
     with pytest.MonkeyPatch.context() as patch:
@@ -238,6 +255,57 @@ def test_a_file_cut_anywhere_gives_only_true_rows(end: str, quoting: int) -> Non
 def test_lines_may_end_in_any_of_the_usual_ways(end: str) -> None:
     reading = read((HEADER + "acme,1,2,3,0\nbeta,4,5,6,1\n").replace("\n", end))
     assert (reading.clients, reading.lines) == (["acme", "beta"], [2, 3])
+
+
+NOTED = HEADER.replace("exited", "note,exited").strip().split(",")
+CELLS = st.sampled_from(["", "a", ",", '"', "x" * 20, "one\ntwo", "\n", "a\r\nb", "\r\n\r\n", "\n\n"])
+TABLE_ROWS = st.one_of(
+    st.tuples(st.just("acme"), st.sampled_from(["1", "x", "2"]), st.just("2"), st.just("3"), CELLS, st.just("0")),
+    st.tuples(CELLS, CELLS),
+    st.tuples(),  # an empty line
+)
+
+
+def quoted(cell: str) -> str:
+    escaped = cell.replace('"', '""')
+    return f'"{escaped}"' if set(cell) & set(',"\r\n') else cell
+
+
+def outcome_with(end: str, rows: Sequence[Sequence[str]], before: str = "") -> Outcome | str:
+    """What becomes of a table written with this line end, but for its digest."""
+    lines = (",".join(map(quoted, row)) + end for row in [NOTED, *rows])
+    try:
+        return replace(read(before + "".join(lines), Reading(schema=NOTES)), digest="")
+    except FileRefused as error:
+        return f"{error.message} (line {error.row})"
+
+
+@settings(deadline=None)
+@given(st.lists(TABLE_ROWS, max_size=8), st.booleans(), st.integers(1, 200))
+@example([(), ("acme", "1", "2", "3", "one\ntwo", "0"), ("acme", "x", "2", "3", "", "0")], True, 200)
+@example([("a", "one\ntwo")], False, 200)
+def test_a_table_has_the_same_verdicts_and_line_numbers_whatever_its_lines_end_in(
+    rows: list[tuple[str, ...]], blank: bool, size: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lines_module, "BLOCK", len(HEADER) + 10 + size)
+        feed, both, carriage = (outcome_with(end, rows, end * blank) for end in ("\n", "\r\n", "\r"))
+    assert feed == both == carriage
+
+
+def test_lines_that_end_in_a_carriage_return_may_hold_others_in_quotes() -> None:
+    row = 'acme,1,2,3,"{}",0'
+    ends = ["a\rb", "a\nb", "a\r\nb", "c"]
+    reading = read("\r".join([",".join(NOTED), *(row.format(end) for end in ends), ""]), Reading(schema=NOTES))
+    assert [row["note"] for row in reading.rows] == ends
+    assert reading.lines == [2, 4, 6, 8]
+
+
+@pytest.mark.parametrize("rest", ["acme,1,2,3,0\nbeta,1,2,3,0\n", "acme,1,2,3,0\racme,1,2,3,0\r\nbeta,1,2,3,0\r\n"])
+def test_a_file_in_which_two_things_end_lines_is_refused(rest: str) -> None:
+    error = refusal(HEADER.replace("\n", "\r") + "good,1,2,3,0\r" + rest)
+    assert error.message == "a line feed stands outside of quotes, where other lines end in carriage returns alone"
+    assert error.row == 3 + rest[: rest.index("\n")].count("\r")
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_name() -> None:
@@ -483,7 +551,7 @@ def test_the_line_of_the_header_is_named_where_blank_lines_stand_before_it() -> 
 def test_columns_are_found_by_name_in_any_order() -> None:
     reading = read("exited,note,corporation,number_of_employees,lastyear_activity,lastmonth_activity\n1,x,acme,3,2,1\n")
     assert list(reading.rows[0].values()) == ["acme", 1, 2, 3, 1]
-    assert reading.notices == ("march.csv: 1 columns not in the schema are left out: note",)
+    assert reading.notices == ("march.csv: 1 column not in the schema is left out: note",)
 
 
 def test_a_quoted_line_end_in_a_column_that_is_left_out_is_fine() -> None:

@@ -27,7 +27,7 @@ from holdfast.sources.database import DatabaseAddress, DatabaseRead, columns_of
 from holdfast.sources.parsed import Delivered
 
 if TYPE_CHECKING:
-    from tests.sources.conftest import Database
+    from tests.real_databases import Database
 
 COLUMNS = ("corporation", "lastmonth_activity", "lastyear_activity", "number_of_employees", "exited")
 TABLE = "corporation varchar(40), lastmonth_activity int, lastyear_activity int, number_of_employees int, exited int"
@@ -216,7 +216,7 @@ def test_columns_are_renamed_as_the_source_says(filled: Database) -> None:
 def test_columns_that_the_schema_does_not_have_are_noticed_and_not_read(filled: Database) -> None:
     filled.run("ALTER TABLE clients ADD COLUMN note varchar(9)")
     result = read(filled.address)
-    assert result.of.notices == ("crm: 1 columns not in the schema are left out: note",)
+    assert result.of.notices == ("crm: 1 column not in the schema is left out: note",)
     assert result.of.header == COLUMNS
 
 
@@ -246,7 +246,7 @@ def test_a_column_whose_type_changed_is_judged_row_by_row(postgresql: Database) 
 def test_cells_that_hold_more_than_one_value_refuse_the_table(postgresql: Database) -> None:
     postgresql.run(f"CREATE TABLE clients ({TABLE})", "ALTER TABLE clients ALTER COLUMN exited TYPE int[] USING '{1}'")
     postgresql.run("INSERT INTO clients VALUES ('acme', 1, 2, 3, '{0, 1}')")
-    assert "column exited: cells of the type list" in refusal(postgresql.address)
+    assert "column exited: cells of the type int4[]" in refusal(postgresql.address)
 
 
 def test_a_field_of_too_many_characters_is_refused_with_its_row(database: Database) -> None:
@@ -401,6 +401,13 @@ def test_rows_without_a_watermark_are_always_read_and_come_first(database: Datab
     assert read(database.address, SINCE, "5").clients == ["1", "3", "0"]
 
 
+def test_rows_that_may_have_been_read_before_come_first_and_are_counted(database: Database) -> None:
+    changing(database, "int", [5, None, 1, None, 6, 9])
+    source = DatabaseSource(name="crm", table="clients", watermark="changed", overlap=2)
+    assert [read(database.address, source, since).of.again for since in (None, "5", "6", "99")] == [0, 3, 4, 2]
+    assert read(database.address, source, "2026-01-31").of.again == 6, "all of them, where the type has changed"
+
+
 def test_a_table_without_any_watermark_keeps_the_last_one(database: Database) -> None:
     result = read(changing(database, "int", [None]).address, SINCE, "17")
     assert (result.clients, result.of.watermark) == (["0"], "17")
@@ -423,7 +430,7 @@ def test_a_watermark_in_the_future_hides_no_change(database: Database) -> None:
     )
     result = read(database.address, SINCE)
     assert result.of.watermark == "2026-01-31T12:00:00.123456"
-    assert result.of.notices == ("crm: 1 rows have a watermark in the future and are read again each time",)
+    assert result.of.notices == ("crm: 1 row has a watermark in the future, which is read again each time",)
     database.insert("clients", [client("next", changed=NOON + timedelta(hours=1))])
     assert set(read(database.address, SINCE, result.of.watermark).clients) >= {"next", "1"}
 

@@ -275,7 +275,7 @@ def test_a_refused_row_keeps_all_its_cells_as_csv() -> None:
     [row] = result(delivery).rejected
     assert delivery.header == ("note", *HEADER)
     assert row.text == '"a ""b"", c",acme,-1,2.5,3,1'
-    assert delivery.notices == ("march.xlsx: 1 columns not in the schema are left out: note",)
+    assert delivery.notices == ("march.xlsx: 1 column not in the schema is left out: note",)
 
 
 def test_columns_are_renamed_as_the_source_says() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from holdfast.errors import FileRefused
-from holdfast.sources.fetched import RowsDigest, texts_of
+from holdfast.sources.fetched import Objects, RowsDigest, texts_of
 
 CELLS = st.one_of(
     st.none(),
@@ -98,3 +98,19 @@ def test_the_digest_is_what_its_description_says() -> None:
     total = sum(int.from_bytes(hashlib.sha256(row).digest(), "big") for row in (b"a\tb\\\tc", b"\\\\\t"))
     text = json.dumps([["one", "two"], 2, f"{total % 2**256:064x}"])
     assert digest_of(rows) == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_a_date_of_mysql_that_is_none_stays_the_text_that_it_is() -> None:
+    from pymysql.converters import convert_date, convert_datetime
+
+    days = [convert_date(day) for day in ("2026-01-31", "0000-00-00", "2026-02-31")]
+    times = [convert_datetime(time) for time in ("2026-01-31 12:30:00", "0000-00-00 00:00:00")]
+    assert texts_of(days, "joined", "crm").to_pylist() == ["2026-01-31", "0000-00-00", "2026-02-31"]
+    assert texts_of(times, "joined", "crm").to_pylist() == ["2026-01-31 12:30:00", "0000-00-00 00:00:00"]
+
+
+def test_rows_until_a_watermark_are_those_up_to_the_last_without_a_later_one() -> None:
+    marks = Objects([None, 1, 3, 2, 5, 9])
+    assert [marks.until(mark) for mark in (0, 1, 2, 5, 99)] == [1, 2, 4, 5, 6]
+    assert Objects([]).until(3) == 0
+    assert Objects(["2026-01-31", "2026-02-01 10:00"], dates_as_texts=True).until(datetime(2026, 2, 1)) == 1  # noqa: DTZ001

@@ -180,14 +180,14 @@ def test_of_unknown_labels_the_rarer_one_means_exit_and_that_is_said(tmp_path: P
     rows = [f"c{n},{n % 7},{'A' if n % 3 else 'B'}" for n in range(30)]
     schema, notices = inferred(write(tmp_path, "id,visits,churn", rows))
     assert (schema.target.exited, schema.target.stayed) == ("B", "A")
-    assert notices == "'churn': 'B', the rarer value, is taken to mean that the client exited"
+    assert notices == "'churn': 'B', the rarer value, is taken to mean that the client exited (--exited names another)"
 
 
 def test_a_target_that_is_not_named_like_one_is_said_how_it_is_read(tmp_path: Path) -> None:
     rows = [f"c{n},{n % 7},{n % 2}" for n in range(30)]
     schema, notices = inferred(write(tmp_path, "id,visits,active", rows), target="active")
     assert schema.target.name == "active"
-    assert notices == "'active': '1' is taken to mean that the client exited"
+    assert notices == "'active': '1' is taken to mean that the client exited (--exited names another)"
 
 
 def test_labels_may_have_blanks_around_them_be_decimals_or_be_missing(tmp_path: Path) -> None:
@@ -361,6 +361,16 @@ def test_a_table_without_a_feature_is_refused(tmp_path: Path) -> None:
         inferred(write(tmp_path, "id,churn", [f"c{n},{n % 2}" for n in range(30)]))
 
 
+@pytest.mark.parametrize("odd", [str(2**63 + 1), "1e-400", "1e400"])
+def test_a_column_is_of_numbers_only_if_each_of_them_can_be_taken(tmp_path: Path, odd: str) -> None:
+    rows = [f"{row},{number}" for row, number in zip(clients(), ["1.5", odd, "2"] * 14, strict=False)]
+    path = write(tmp_path, "id,visits,churn,amount", rows)
+    schema, _ = inferred(path)
+    assert roles_of(schema)["amount"] == "feature"
+    assert [column.type for column in schema.columns if column.name == "amount"] == ["category"]
+    assert not read_files([path], schema).rejected
+
+
 # ---- other kinds of files
 
 
@@ -421,7 +431,7 @@ def test_columns_of_a_parquet_file_that_are_no_text_are_left_out_and_named(tmp_p
     pq.write_table(pa.table({**columns, "tags": [["a"]] * 40}), tmp_path / "a.parquet")
     schema, notices = infer_schema(tmp_path / "a.parquet", Roles())
     assert schema.names == ("id", "visits", "churn")
-    assert notices == ("a.parquet: 1 columns not in the schema are left out: tags",)
+    assert notices == ("a.parquet: 1 column not in the schema is left out: tags",)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.xlsx", "a.csv.gz"])

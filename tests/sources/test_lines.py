@@ -114,6 +114,10 @@ def refusal(data: bytes) -> FileRefused:
         (b"a,b\r1,2\r", "\r", 2, False),
         (b"a,b\r1,2", "\r", 2, True),
         (b"a,b", "\n", 1, True),
+        (b'a,"b\n"\r1,2\r', "\r", 3, False),
+        (b'\r\ra,b\r1,"2\r\n"\r', "\r", 5, False),
+        (b'a,"b\r"\n1,2\n', "\n", 2, False),
+        (b"a,b\r\r\n1,2\r\r\n", "\n", 2, False),
     ],
 )
 def test_the_beginning_tells_how_lines_end(data: bytes, newline: str, count: int, unfinished: bool) -> None:
@@ -134,13 +138,14 @@ def test_wide_text_is_refused_by_name_with_or_without_a_mark(encoding: str) -> N
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("blocks", [0, 1, 2])
-def test_latin_1_is_refused_with_its_line_and_byte(end: str, blocks: int) -> None:
-    lines = ["corporation,exited", *["acme,0"] * (1 + blocks * 4096 // 7)]
+@pytest.mark.parametrize("quoted", ['"ac\nme",0', '"ac\r\nme",0'])
+def test_latin_1_is_refused_with_its_line_and_byte(end: str, blocks: int, quoted: str) -> None:
+    lines = ["corporation,exited", quoted, "", *["acme,0"] * (1 + blocks * 4096 // 7)]
     before = "".join(line + end for line in lines)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lines_module, "BLOCK", 4096)
         error = refusal((before + "Müller,0" + end).encode("latin-1"))
-    assert error.row == len(lines) + 1
+    assert error.row == len(lines) + 2
     assert f"at byte {len(before) + 2}" in error.message
     assert error.value == "b'\\xfc'"
 

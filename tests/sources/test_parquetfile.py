@@ -157,7 +157,7 @@ def test_columns_are_found_by_name_and_others_are_left_out_with_a_notice() -> No
     table = pa.table(brief()).select(list(reversed(BRIEF_SCHEMA.names)))
     delivery = opened(written(table.append_column("tags", [[["a"], [], None]])))
     assert delivery.header == tuple(reversed(BRIEF_SCHEMA.names))
-    assert delivery.notices == ("march.parquet: 1 columns not in the schema are left out: tags",)
+    assert delivery.notices == ("march.parquet: 1 column not in the schema is left out: tags",)
     assert read(delivery).lines == [1, 2, 3]
 
 

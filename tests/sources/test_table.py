@@ -35,14 +35,14 @@ def test_rejected_rows_and_notices_of_all_files_are_kept(tmp_path: Path) -> None
         ("a.csv", 2, "lastmonth_activity"),
         ("b.csv", 2, "number_of_employees"),
     ]
-    assert table.notices == ("b.csv: 1 columns not in the schema are left out: note",)
+    assert table.notices == ("b.csv: 1 column not in the schema is left out: note",)
 
 
 def test_a_wrong_label_costs_the_row_its_label_alone_and_is_told(tmp_path: Path) -> None:
     table = read_files([write(tmp_path, "a.csv", "acme,1,2,3,9", "beta,1,2,3,1", "gamma,1,2,3,")], BRIEF_SCHEMA)
     assert table.rows.column("exited").to_pylist() == [None, 1, None]
     assert table.rejected == ()
-    assert table.notices == ("a.csv: 1 labels are not 0 or 1: they count as missing",)
+    assert table.notices == ("a.csv: 1 label is not 0 or 1, which counts as missing",)
 
 
 def test_the_digest_of_one_file_is_its_own(tmp_path: Path) -> None:

@@ -9,14 +9,18 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from holdfast.dataset import ask, summary_of
 from holdfast.errors import InputOutputError, NoUsableData, UsageError
+from holdfast.steps import datasets
 from holdfast.steps.datasets import deliveries, export, history, summarise, tidy
 from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import repair, replay
+from holdfast.store.ledger import Ledger
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
@@ -91,6 +95,22 @@ def test_an_export_as_of_a_version_is_what_finaldata_was_then(aged: Workspace, s
     assert len(set(saved.values())) == 6, "each version differs from the others, but that compaction changes no row"
     assert {version: exported(aged, version) for version in saved} == saved
     assert exported(aged, None) == final_data(aged)
+
+
+def test_a_version_is_read_by_the_rule_for_conflicts_of_that_time(aged: Workspace, saved: dict[int, bytes]) -> None:
+    otherwise = replace(aged, conflicts="keep")
+    assert {version: exported(otherwise, version) for version in saved} == saved
+
+
+def test_a_summary_as_of_a_version_counts_the_refused_rows_of_its_own_deliveries(
+    aged: Workspace, deliver: Deliver
+) -> None:
+    before = summarise(aged, as_of=7)
+    deliver(aged.input_folder, "late.csv", ["late,,1,1,0"])
+    ingest(aged)
+    missing = {each.column: each.refused_missing for each in summarise(aged).columns}
+    assert missing["lastmonth_activity"] == 1
+    assert summarise(aged, as_of=7).columns == before.columns
 
 
 def test_the_history_names_every_version_its_purpose_and_its_delivery(aged: Workspace) -> None:
@@ -190,3 +210,52 @@ def test_everything_that_was_ever_delivered_is_told_and_what_of_it_is_current(ag
 
 def test_a_workspace_without_deliveries_has_none(company: Workspace) -> None:
     assert (deliveries(company).deliveries, deliveries(company).current) == ((), ())
+
+
+def test_of_a_version_without_rows_everything_says_so(aged: Workspace) -> None:
+    for read in (lambda: exported(aged, 0), lambda: summarise(aged, 0)):
+        with pytest.raises(NoUsableData, match="version 0 of the dataset has no rows") as caught:
+            read()
+        assert caught.value.hint == "holdfast dataset versions tells which delivery came with which version"
+    assert [each.rows for each in history(aged).versions if each.purpose == "made"] == [0]
+
+
+def test_a_version_that_comes_meanwhile_is_not_told_for_the_one_that_was_read(
+    aged: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def then_ingested(read: Callable[..., Any]) -> Callable[..., Any]:
+        def reading_first(*arguments: Any) -> Any:
+            answer = read(*arguments)
+            deliver(aged.input_folder, "d.csv", [f"d{len(list(aged.output_folder.rglob('*.json')))},1,1,1,0"])
+            ingest(aged)
+            return answer
+
+        return reading_first
+
+    version, rows = history_end(aged), len(final_data(aged).splitlines()) - 1
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "summary_of", then_ingested(summary_of))
+        told = summarise(aged)
+    assert (told.version, told.rows) == (version, rows)
+    version, rows = history_end(aged), len(final_data(aged).splitlines()) - 1
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "ask", then_ingested(ask))
+        copied = export(aged, aged.root / "exports" / "now.csv")
+    assert (copied.version, copied.rows) == (version, rows)
+
+
+def test_after_a_kill_summary_and_export_tell_the_version_that_they_read(
+    aged: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    version, rows = history_end(aged), len(final_data(aged).splitlines()) - 1
+    deliver(aged.input_folder, "d.csv", ["d1,1,1,1,0"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "record_delivery", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest(aged)
+    told, copied = summarise(aged), export(aged, aged.root / "exports" / "now.csv")
+    assert (told.version, told.rows) == (copied.version, copied.rows) == (version + 1, rows + 1)
+    assert summarise(aged, version).rows == rows

@@ -19,20 +19,22 @@ import pytest
 from deltalake import DeltaTable
 
 from holdfast.dataset import table_of
-from holdfast.erasing import files, tables, texts
+from holdfast.erasing import apart, files, tables, texts
+from holdfast.erasing.work import Work
 from holdfast.errors import ConfigurationError, InputOutputError, NotPermitted, UsageError
 from holdfast.records import ErasureReceipt, to_json
-from holdfast.session import exit_status_of, reading
+from holdfast.session import begin, exit_status_of, reading
 from holdfast.steps import erasure, process
 from holdfast.steps.assessment import assess
 from holdfast.steps.datasets import export, history
 from holdfast.steps.erasure import erase, plan_erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import list_quarantine, repair, replay, show_quarantine
+from holdfast.steps.status import status
 from holdfast.steps.training import train
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.ledger import Ledger
-from holdfast.store.scrubbing import scrub_file
+from holdfast.store.tombstones import Tombstones, make_key
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
@@ -309,9 +311,10 @@ def test_a_parquet_file_keeps_the_other_rows_and_its_schema(erased: Erased) -> N
     assert after.equals(before.take([0, 2]))
 
 
-def test_a_workbook_keeps_the_other_rows(erased: Erased) -> None:
+def test_a_workbook_keeps_the_other_rows_where_they_are(erased: Erased) -> None:
     rows = rows_in_workbook(erased.after.root / "service" / "book.xlsx")
-    assert rows == [tuple(EXCEL_COLUMNS), row_of("book-1", 1), row_of("book-2", 3)]
+    emptied = (None,) * len(EXCEL_COLUMNS)
+    assert rows == [tuple(EXCEL_COLUMNS), row_of("book-1", 1), emptied, row_of("book-2", 3)]
 
 
 def test_other_clients_rows_stay_in_quarantine(erased: Erased) -> None:
@@ -375,6 +378,8 @@ def test_erasing_again_cleans_what_was_delivered_again_and_keeps_the_first_recei
     ingest(afterwards)
     second = erase(afterwards, GONE, "case 18")
     assert second.tombstone == erased.receipt.tombstone
+    assert second.models == plan_erasure(afterwards, GONE).models == erased.receipt.models
+    assert second.in_production == erased.receipt.in_production
     assert (second.rows, list(second.cleaned)) == (0, ["sourcedata/columns.parquet"])
     assert found_below(afterwards.root, GONE) == []
     assert (afterwards.root / erased.receipt.receipt).read_bytes() == first
@@ -578,6 +583,30 @@ def test_a_row_of_another_client_that_mentions_the_erased_one_stays_and_is_repor
     assert exit_status_of(receipt) == 3
 
 
+@pytest.mark.parametrize("client", ["zorgon-7", "Miller, Sons", 'say "hi"', "a b", "12", "71234", "Müller & Söhne"])
+def test_a_refused_row_is_the_clients_for_ingestion_exactly_where_it_is_for_erasure(
+    company: Workspace, deliver: Deliver, tmp_path: Path, client: str
+) -> None:
+    quoted = '"' + client.replace('"', '""') + '"'
+    broken = [f"{quoted},many,1,1,0", f"{quoted},1", f"{client},1", f"x,1,2,we met {client},0,1", f"x,{quoted},many"]
+    nameless = [f",1,2,{quoted},0", f",,,we met {client} today,0", f"{client};1;2;3;0", ",1,2,3,0", "12,1,2", "x,12,1"]
+    others = [f"b,many,{client.replace(',', ';')},1,0", "Miller,1,2", "a,b,c", "zorgon-77,1", "=12,1", "b,12,many,1,0"]
+    deliver(emptied(company).input_folder, "a.csv", ["ok,1,2,3,0", *broken, *nameless, *others])
+    shutil.copytree(company.root, tmp_path / "second")
+    second = Workspace.open(tmp_path / "second")
+    ingest(company)
+    erase(company, client, REASON)
+    assert client in (second.input_folder / "a.csv").read_text().replace('""', '"')
+    with begin(second, "test") as session:
+        tombstone = Tombstones(make_key(second.erasure_key_file), frozenset()).tombstone_of(client)
+        session.ledger.begin_erasure(session.run_id, "2026-01-31T10:00:00Z", tombstone)
+    record = ingest(second)
+    held = [[row.text for row in show_quarantine(each, "1").rows] for each in (company, second)]
+    assert held[0] == held[1]
+    assert record.erased == len(broken + nameless + others) - len(held[1]) > 0
+    assert set(held[1]) >= {"Miller,1,2", "a,b,c", "zorgon-77,1", "b,12,many,1,0"} - {f"{client},1"}
+
+
 # ---- what is asked for
 
 
@@ -596,10 +625,29 @@ def test_a_reason_that_names_the_client_is_refused_before_anything_is_done(inges
         assert ledger.tombstones() == frozenset()
 
 
+@pytest.mark.parametrize("sign", [" ", ",", '"', "{"])
+def test_in_advance_a_sign_leaves_the_record_as_it_is(ingested: Workspace, sign: str) -> None:
+    before = final_data(ingested)
+    erase(ingested, sign, REASON, in_advance=True)
+    assert status(ingested).deliveries
+    assert final_data(ingested) == before
+    assert ingest(ingested).files == ()
+
+
+def test_an_id_that_no_field_can_hold_is_refused(ingested: Workspace) -> None:
+    with pytest.raises(UsageError, match=r"no client can have an id of 70,000 characters: a field has 65,536"):
+        erase(ingested, "x" * 70_000, REASON)
+
+
+def test_a_long_id_is_looked_for_and_no_slip_of_the_pen_in_it(ingested: Workspace) -> None:
+    with pytest.raises(UsageError, match="occurs nowhere"):
+        erase(ingested, "x" * 60_000, REASON)
+
+
 def test_an_id_that_is_a_word_of_the_record_is_refused_because_the_record_would_break(ingested: Workspace) -> None:
     before = final_data(ingested)
-    for word in ("accepted", "corporation", "practicedata", "digest"):
-        with pytest.raises(UsageError, match="a word of Holdfast's own record"):
+    for word in ("accepted", "corporation", "practicedata", "digest", " ", ":", "{}", '"'):
+        with pytest.raises(UsageError, match="a word or a sign of Holdfast's own record"):
             erase(ingested, word, REASON)
     assert ingest(ingested).files == ()
     assert final_data(ingested) == before
@@ -618,7 +666,7 @@ def test_a_client_that_is_not_there_is_kept_out_from_now_on(ingested: Workspace,
     deliver(ingested.input_folder, "new.csv", [line_of(GONE, 1), line_of("e1", 2)])
     record = ingest(ingested)
     assert (record.accepted, record.erased) == (1, 1)
-    assert any("rows of erased clients were left out" in notice for notice in record.notices)
+    assert any("of erased clients" in notice or "of an erased client" in notice for notice in record.notices)
     assert GONE.encode() not in final_data(ingested)
 
 
@@ -673,13 +721,15 @@ def test_a_file_that_may_not_be_changed_is_named_and_the_rest_is_erased(
     ingest(ingested)
     deliver(ingested.root, "locked.csv", [line_of(GONE, 1)])
 
-    def forbidding(path: Path, *arguments: Any, **named: Any) -> int | None:
+    real = apart.clean_into
+
+    def forbidding(work: Work, path: Path, *arguments: Any, **named: Any) -> int | None:
         if path.name == "locked.csv":
             raise NotPermitted("cannot write: Permission denied", file=str(path))
-        return scrub_file(path, *arguments, **named)
+        return real(work, path, *arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "scrub_file", forbidding)
+        patch.setattr(files, "clean_into", forbidding)
         receipt = erase(ingested, GONE, REASON)
     assert places_left(receipt) == ["locked.csv"]
     assert receipt.remaining[0].reason == "it could not be changed: cannot write: Permission denied"

@@ -15,7 +15,8 @@ from holdfast.erasing.unknown import nearest_client
 from holdfast.erasing.work import Work
 from holdfast.errors import UsageError
 from holdfast.progress import silent
-from holdfast.session import reading
+from holdfast.session import exit_status_of, reading
+from holdfast.steps import erasure
 from holdfast.steps.erasure import erase, plan_erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.store.scrubbing.mention import Mention
@@ -79,6 +80,106 @@ def test_in_advance_a_client_is_kept_out(known: Workspace, deliver: Deliver) -> 
     deliver(known.input_folder, "b.csv", [line_of("acme-holdin", 1), line_of("new", 1)])
     record = ingest(known)
     assert (record.accepted, record.erased) == (1, 1)
+
+
+# ---- in advance
+
+
+@pytest.fixture
+def written(running: Workspace) -> Workspace:
+    """A workspace in which the full process has run, with documents in which words stand."""
+    (running.root / "notes.txt").write_text("the report of Monday\n")
+    with (running.log_folder / "cron.log").open("a") as log:
+        log.write("see the report\n")
+    return running
+
+
+@pytest.mark.parametrize("word", ["the", "report", "model"])
+def test_in_advance_a_document_in_which_the_id_is_a_word_stays_and_is_listed(written: Workspace, word: str) -> None:
+    made = (written.model_folder, written.log_folder, written.deployment_folder)
+    before = [state_of(folder) for folder in made]
+    assert any(word.encode() in data for data in before[0].values())
+    plan = plan_erasure(written, word, in_advance=True)
+    receipt = erase(written, word, REASON, in_advance=True)
+    log = written.log_folder / "holdfast.jsonl"
+    after = [state_of(folder) for folder in made]
+    for each in (*before, *after):
+        each.pop(str(log), None)
+    assert after == before
+    assert (receipt.in_advance, receipt.rows, receipt.deleted, receipt.cleaned) == (True, 0, (), {})
+    assert (receipt.remaining, exit_status_of(receipt)) == ((), 0)
+    mentioned = {each.place for each in receipt.mentioned}
+    report = "practicemodels/[erased].html" if word == "report" else "practicemodels/report.html"  # no name is told
+    assert mentioned >= {report, *(("notes.txt", "logs/cron.log") if word != "model" else ())}
+    assert not any(place.endswith((".py", "config.json")) for place in mentioned)
+    assert 0 < len(plan.mentioned) <= len(receipt.mentioned)
+    assert (written.root / "notes.txt").read_text() == "the report of Monday\n"
+
+
+def test_in_advance_the_record_keeps_its_words(known: Workspace) -> None:
+    (known.input_folder / "b.csv").write_text("no,header\n1,2\n")
+    (before,) = ingest(known).files
+    erase(known, "columns", REASON, in_advance=True)
+    with reading(known) as (ledger, _):
+        after = ledger.every_delivery()[-1]
+    assert after.error == before.error
+    assert "no columns" in str(before.error)
+
+
+def test_in_advance_rows_of_exactly_this_id_are_removed_wherever_they_wait(known: Workspace, deliver: Deliver) -> None:
+    deliver(known.input_folder, "b.csv", [line_of("report", 1), line_of("new", 1)])
+    deliver(known.root, "exported.csv", [line_of("report", 1), line_of("report-2", 1)])
+    deliver(known.input_folder, "c.csv", ["report,many,1,1,0", line_of("newer", 1)])
+    receipt = erase(known, "report", REASON, in_advance=True)
+    assert receipt.cleaned == {"exported.csv": 1, "practicedata/b.csv": 1, "practicedata/c.csv": 1}
+    assert "report-2" in (known.root / "exported.csv").read_text()
+    assert (ingest(known).accepted, receipt.in_advance) == (2, True)
+
+
+def test_in_advance_a_refused_row_and_an_excerpt_of_a_refused_file_are_removed(
+    known: Workspace, deliver: Deliver
+) -> None:
+    deliver(known.input_folder, "b.csv", ["nobody-9,many,1,1,0", line_of("new", 1)])
+    deliver(known.input_folder, "c.csv", ["nobody-9,1", "x,1"])
+    ingest(known)
+    for path in known.input_folder.glob("[bc].csv"):
+        path.unlink()
+    receipt = erase(known, "nobody-9", REASON, in_advance=True)
+    assert receipt.cleaned == {"ingesteddata/quarantine/000002.parquet": 1, ".holdfast/ledger.sqlite": 2}
+    assert not any(b"nobody-9" in data for data in state_of(known.root).values())
+    assert receipt.mentioned == ()
+
+
+def test_a_client_of_whom_there_are_rows_is_erased_everywhere_though_in_advance_was_said(known: Workspace) -> None:
+    (known.log_folder / "cron.log").write_text("acme-holding called\n")
+    receipt = erase(known, "acme-holding", REASON, in_advance=True)
+    assert (receipt.in_advance, receipt.rows, receipt.mentioned) == (False, 1, ())
+    assert (known.log_folder / "cron.log").read_text() == ""
+
+
+def test_an_interrupted_erasure_is_finished_as_it_was_begun(known: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    (known.log_folder / "cron.log").write_text("acme-holding called\n")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure, "clean_files", killed)
+        with pytest.raises(KeyboardInterrupt):
+            erase(known, "acme-holding", REASON)
+    receipt = erase(known, "acme-holding", REASON, in_advance=True)
+    assert (receipt.in_advance, receipt.rows) == (False, 1)
+    assert (known.log_folder / "cron.log").read_text() == ""
+
+
+def test_a_file_that_cannot_be_searched_is_left_in_advance_too(known: Workspace) -> None:
+    (known.root / "old.zip").write_bytes(b"PK\x03\x04 and no more")
+    receipt = erase(known, "nobody-9", REASON, in_advance=True)
+    assert [(each.place, each.is_found) for each in receipt.remaining] == [("old.zip", False)]
+    assert exit_status_of(receipt) == 3
+
+
+# ---- who is known
 
 
 def test_a_client_erased_before_is_known_though_nothing_is_left(known: Workspace) -> None:

@@ -240,7 +240,7 @@ def test_a_changed_file_under_an_old_name_supersedes_and_its_old_rows_leave(
     first = ingest(company)
     deliver(company.input_folder, "dataset1.csv", GOOD)
     record = ingest(company)
-    assert file_of(record, "dataset1.csv").supersedes == file_of(first, "dataset1.csv").digest
+    assert file_of(record, "dataset1.csv").supersedes == file_of(first, "dataset1.csv").number
     assert record.dataset.rows == 150 + len(GOOD)
     assert set(GOOD) <= set(rows_of(company))
     assert not any(row.startswith("c1-") for row in rows_of(company))
@@ -517,7 +517,7 @@ def test_files_without_a_usable_row_are_no_usable_data(
 ) -> None:
     emptied(company)
     deliver(company.input_folder, "a.csv", list(lines))
-    with pytest.raises(NoUsableData, match="none of the 1 files gave a usable row"):
+    with pytest.raises(NoUsableData, match="the file gave no usable row"):
         ingest(company)
 
 

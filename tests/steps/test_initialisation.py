@@ -174,3 +174,23 @@ def test_roles_that_are_given_are_taken(tmp_path: Path) -> None:
     init_from(tmp_path / "company", tmp_path / "table.csv", Roles(client="name", target="outcome"))
     schema = Workspace.open(tmp_path / "company").schema
     assert (schema.client.name, schema.target.name) == ("name", "outcome")
+
+
+@pytest.mark.parametrize(
+    ("given", "exited", "stayed"), [("Active", "Active", "Dormant"), (" dormant", "Dormant", "Active")]
+)
+def test_the_value_that_means_exited_is_taken_as_given(tmp_path: Path, given: str, exited: str, stayed: str) -> None:
+    (tmp_path / "table.csv").write_text(CHURN.replace(",yes", ",Active").replace(",no", ",Dormant"))
+    record = init_from(tmp_path / "company", tmp_path / "table.csv", Roles(exited=given))
+    target = Workspace.open(tmp_path / "company").schema.target
+    assert (target.exited, target.stayed) == (exited, stayed)
+    assert not any("is taken to mean" in notice for notice in record.notices)
+
+
+def test_a_value_that_the_target_does_not_hold_is_answered_with_those_that_it_does(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(CHURN)
+    with pytest.raises(UsageError, match="does not hold this value") as caught:
+        init_from(tmp_path / "company", tmp_path / "table.csv", Roles(exited="Churned"))
+    assert (caught.value.column, caught.value.value) == ("churned", "Churned")
+    assert {"'no'", "'yes'"} <= set(str(caught.value.hint).replace(":", " ").split())
+    assert not (tmp_path / "company").exists()

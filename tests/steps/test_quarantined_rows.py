@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import FileRefused, UsageError
+from holdfast.errors import FileRefused, InputOutputError, UsageError
 from holdfast.records import EVERY_LINE, IngestRecord, QuarantinedDelivery, QuarantinedRow, SourceFile
 from holdfast.schema import Schema
 from holdfast.session import exit_status_of, reading
 from holdfast.steps.datasets import tidy
-from holdfast.steps.erasure import erase
+from holdfast.steps.erasure import erase, undo_erasure
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.quarantine import forget, list_quarantine, repair, repair_from, replay, show_quarantine, waive
 from holdfast.steps.tracing import trace_client
@@ -323,6 +324,30 @@ def test_corrections_that_cannot_be_meant_are_refused_and_change_nothing(held: W
     assert set(states(held).values()) == {"open"}
 
 
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a link", "a folder", "nothing"])
+def test_corrections_come_from_a_regular_file_alone(held: Workspace, kind: str) -> None:
+    path = held.root / "corrections.csv"
+    make: dict[str, Callable[[], object]] = {
+        "a pipe": lambda: os.mkfifo(path),
+        "a device": lambda: path.symlink_to("/dev/zero"),
+        "a link": lambda: path.symlink_to(held.input_folder / "a.csv"),
+        "a folder": path.mkdir,
+        "nothing": lambda: None,
+    }
+    make[kind]()
+    with pytest.raises(InputOutputError) as caught:
+        repair_from(held, "1", path if kind != "a device" else Path("/dev/zero"))
+    assert caught.value.file == ("zero" if kind == "a device" else "corrections.csv")
+
+
+def test_corrections_keep_the_limits_of_deliveries(held: Workspace) -> None:
+    path = corrected(held, {3: CORRECTIONS[3]})
+    path.write_text(path.read_text("utf-8-sig") + "".join(f"{line},,a,b,c,d,e\n" for line in range(1_000, 2_000)))
+    with pytest.raises(FileRefused, match="more than 1,000 cells"):
+        repair_from(configured(held, limits={"cells": 1_000}), "1", path)
+    assert set(states(held).values()) == {"open"}
+
+
 def as_windows(path: Path) -> Path:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = list(csv.reader(stream))
@@ -359,7 +384,7 @@ def test_a_correction_that_is_still_refused_is_found_in_its_file(held: Workspace
     with pytest.raises(UsageError) as caught:
         repair_from(held, "1", corrected(held, broken))
     assert str(caught.value).startswith(
-        f"{held.root}/corrections.csv, line 3: row 1:5 would still be refused: column lastyear_activity: not a whole "
+        "corrections.csv, line 3: row 1:5 would still be refused: column lastyear_activity: not a whole "
         "number; so would 1 other row\n"
     )
 
@@ -415,7 +440,7 @@ def test_a_row_with_a_text_that_no_cell_holds_is_left_out_of_the_corrections(hel
     ingest(held)
     shown = show_quarantine(held, "2", out=held.root / "b-corrections.csv")
     assert (held.root / "b-corrections.csv").read_text("utf-8-sig").count("\n") == 2
-    assert shown.notices[0].startswith("1 of the rows are not in it, as no cell of a spreadsheet holds 32,767")
+    assert shown.notices[0].startswith("1 of the rows is not in it, as no cell of a spreadsheet holds 32,767")
 
 
 def test_corrections_are_not_written_where_the_workspace_keeps_its_own_files(held: Workspace) -> None:
@@ -554,9 +579,8 @@ def test_one_delivery_can_be_replayed_alone(held: Workspace, deliver: Deliver) -
     assert states(held)[3] == "repaired"
 
 
-@pytest.mark.parametrize("lost", ["record_delivery", "record_acts"])
 def test_killed_after_the_commit_the_next_replay_takes_no_row_twice(
-    held: Workspace, monkeypatch: pytest.MonkeyPatch, lost: str
+    held: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repair(held, "1:3", {"lastmonth_activity": "2"})
 
@@ -564,7 +588,7 @@ def test_killed_after_the_commit_the_next_replay_takes_no_row_twice(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Ledger, lost, killed)
+        patch.setattr(Ledger, "record_delivery", killed)
         with pytest.raises(KeyboardInterrupt):
             replay(held)
     assert states(held)[3] == "repaired"
@@ -846,9 +870,29 @@ def test_an_erased_client_is_not_brought_back_by_a_replay(held: Workspace) -> No
     assert rows_of(held) == GOOD
 
 
-def test_a_row_repaired_to_name_an_erased_client_is_counted_and_left_out(held: Workspace) -> None:
-    erase(held, "c99", "case 1", in_advance=True)
-    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "c99"})
-    file = taken_by(replay(held))
-    assert (file.rows, file.accepted, file.erased) == (1, 0, 1)
-    assert rows_of(held) == GOOD
+def everything_below(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_row_is_not_repaired_to_name_an_erased_client_and_the_id_is_written_nowhere(held: Workspace) -> None:
+    erase(held, "zorgon-7", "case 1", in_advance=True)
+    with pytest.raises(UsageError, match="row 1:3 would be that of a client who was erased") as caught:
+        repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "zorgon-7"})
+    assert "zorgon-7" not in str(caught.value)
+    assert "holdfast erase --undo takes an erased client in again" in str(caught.value.hint)
+    assert b"zorgon-7" not in everything_below(held.root)
+    assert replay(held).files == ()
+    undo_erasure(held, "zorgon-7", "a mistake")
+    repair(held, "1:3", {"lastmonth_activity": "2", "corporation": "zorgon-7"})
+    assert taken_by(replay(held)).accepted == 1
+
+
+def test_a_table_with_a_row_of_an_erased_client_corrects_no_row(held: Workspace) -> None:
+    erase(held, "zorgon-7", "case 1", in_advance=True)
+    path = corrected(held, {3: CORRECTIONS[3], 5: ["zorgon-7", *CORRECTIONS[5][1:]]})
+    with pytest.raises(UsageError, match="row 1:5 would be that of a client who was erased") as caught:
+        repair_from(held, "1", path)
+    assert (caught.value.file, caught.value.row) == ("corrections.csv", 3)
+    path.unlink()
+    assert b"zorgon-7" not in everything_below(held.root)
+    assert only(held).repaired == 0

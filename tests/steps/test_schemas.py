@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from holdfast.errors import FileRefused, InputOutputError, UsageError
+from holdfast.errors import FileRefused, InputOutputError, NotPermitted, UsageError
 from holdfast.records import from_json, to_json
 from holdfast.records.contract import BrokenRule, SchemaCheck, SchemaInferred, SchemaShow
 from holdfast.render.contract import check_lines
 from holdfast.schema import schema_to_json
 from holdfast.sources.inference import Roles
+from holdfast.steps.ingestion import ingest
 from holdfast.steps.initialisation import init_empty, init_from
 from holdfast.steps.schemas import EXAMPLES, check_file, infer_from, show_schema
 from holdfast.workspace import CONFIG_NAME, Workspace
@@ -167,7 +170,8 @@ def test_a_strange_label_leaves_the_row_unlabelled_and_out_of_quarantine(checked
     record = checked(GOOD, f"{GOOD}t sure", GOOD.removesuffix("no"))
     found = only_rule(record)
     assert (found.column, found.rule, found.quarantined) == ("left", "not no or yes", False)
-    assert (record.accepted, record.stayed, record.unlabelled, record.exit_status) == (3, 1, 2, 0)
+    assert (record.accepted, record.duplicate) == (2, 1)  # both have no label
+    assert (record.stayed, record.unlabelled, record.exit_status) == (1, 2, 0)
 
 
 def test_the_examples_of_a_rule_are_the_first_that_differ(checked: Callable[..., SchemaCheck]) -> None:
@@ -242,10 +246,87 @@ ROWS = st.sampled_from(
 @given(st.lists(ROWS, max_size=12))
 def test_every_row_is_accounted_for(checked: Callable[..., SchemaCheck], rows: list[str]) -> None:
     record = checked(GOOD, *rows)
-    assert record.rows == 1 + len(rows) == record.accepted + record.quarantined
-    assert record.accepted == record.exited + record.stayed + record.unlabelled
+    assert record.rows == 1 + len(rows) == record.accepted + record.duplicate + record.quarantined
+    assert record.keeping == record.exited + record.stayed + record.unlabelled == record.accepted + record.duplicate
     assert record.quarantined == sum(rule.rows for rule in record.broken if rule.quarantined)
-    assert record.accepted == 1 + sum(row[0] in "abcg" for row in rows)
+    assert record.keeping == 1 + sum(row[0] in "abcg" for row in rows)
+
+
+SIMILAR = st.builds(
+    "{},2024-05-0{},1,{},north,{}".format, *map(st.sampled_from, ("ab", "12", "12x", ("no", "yes", "")))
+)
+
+
+@pytest.mark.parametrize("conflicts", ["latest", "quarantine", "keep"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=5, deadline=None)
+@given(rows=st.lists(SIMILAR, max_size=9))
+def test_a_check_is_what_ingestion_does_with_the_file_alone(
+    tmp_path_factory: pytest.TempPathFactory, conflicts: str, rows: list[str]
+) -> None:
+    workspace = workspace_with(tmp_path_factory.mktemp("alone"), schema=CONTRACT, conflicts=conflicts)
+    file = workspace.input_folder / "march.csv"
+    file.write_text("".join(f"{line}\n" for line in (HEADER, GOOD, *rows)))
+    check = check_file(workspace, file)
+    (taken,) = ingest(workspace).files
+    assert (check.digest, check.rows, check.accepted) == (taken.digest, taken.rows, taken.accepted)
+    assert (check.duplicate, check.quarantined) == (taken.duplicate, taken.quarantined)
+    assert (check.unlabelled, check.exit_status) == (taken.unlabelled, 3 if taken.quarantined else 0)
+    replaced = [notice for notice in taken.notices if "the place of earlier rows" in notice]
+    assert list(check.notices) == replaced
+
+
+def test_rows_that_contradict_earlier_ones_are_a_rule_of_their_own(tmp_path: Path) -> None:
+    workspace = workspace_with(tmp_path, schema=CONTRACT, conflicts="quarantine")
+    file = tmp_path / "march.csv"
+    rows = (GOOD, GOOD.replace("10.5", "11"), GOOD, GOOD.replace("10.5", "12"))
+    file.write_text("".join(f"{line}\n" for line in (HEADER, *rows)))
+    record = check_file(workspace, file)
+    assert (record.accepted, record.duplicate, record.quarantined, record.exit_status) == (1, 1, 2, 3)
+    rule = only_rule(record)
+    assert (rule.column, rule.rule) == (None, "contradicts an earlier row, which has the same id, day")
+    assert [(example.line, example.excerpt) for example in rule.examples] == [
+        (3, "a, 2024-05-01"),
+        (5, "a, 2024-05-01"),
+    ]
+
+
+def test_duplicates_are_told(checked: Callable[..., SchemaCheck]) -> None:
+    first, *_, verdict = (line for line in check_lines(checked(GOOD, GOOD)) if isinstance(line, str))
+    assert first.startswith("march.csv: 2 rows = 1 accepted + 1 duplicate + 0 quarantined")
+    assert verdict == "verdict: it keeps the schema; every row but 1 duplicate would be taken in"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "march.xls", "march.csv.bz2", "march", ".march.csv"])
+def test_a_file_that_ingestion_passes_over_gets_no_verdict(shared: Workspace, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(f"{HEADER}\n{GOOD}\n")
+    with pytest.raises(UsageError, match="ingestion passes over it"):
+        check_file(shared, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["march.csv", "notes.txt"])
+def test_a_file_that_may_not_be_read_is_not_permitted(
+    shared: Workspace, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).write_text(HEADER)
+    real = os.open
+
+    def forbidding(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith(name):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", forbidding)
+    with pytest.raises(NotPermitted) as caught:
+        check_file(shared, tmp_path / name)
+    assert (caught.value.file, caught.value.exit_status) == (name, 77)
+
+
+def test_nothing_of_the_file_is_left_behind(
+    checked: Callable[..., SchemaCheck], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    checked(GOOD)
+    assert [path.name for path in tmp_path.iterdir()] == ["march.csv"]
 
 
 def test_a_file_of_many_batches_is_added_up(shared: Workspace, tmp_path: Path) -> None:
@@ -290,6 +371,19 @@ def test_a_file_in_the_folder_of_a_source_has_the_column_names_of_that_source(tm
     record = check_file(workspace, file)
     assert (record.source, record.accepted, only_rule(record).column) == ("branches", 1, "visits")
     assert only_rule(record).examples[0].excerpt == "x"
+
+
+@pytest.mark.parametrize("folder", ["branches", "linked", "file://{}/x/../branches"])
+@pytest.mark.parametrize("given_as", ["branches/march.csv", "x/../branches/march.csv", "linked/march.csv"])
+def test_the_folder_of_a_source_is_known_however_its_path_is_written(
+    tmp_path: Path, folder: str, given_as: str
+) -> None:
+    workspace = workspace_with(tmp_path, schema=CONTRACT, sources=[BRANCHES | {"folder": folder.format(tmp_path)}])
+    for made in ("branches", "x"):
+        (tmp_path / made).mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "branches")
+    (tmp_path / "branches" / "march.csv").write_text(f"{RENAMED}\n{GOOD}\n")
+    assert check_file(workspace, tmp_path / given_as).source == "branches"
 
 
 def test_a_file_elsewhere_may_be_checked_as_one_of_a_source(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_unlabelled_and_broken_test_rows_are_left_out_and_said(
     only_test_file(trained, deliver, [*clients(50, 11), "u,1,2,3,", "x,none,1,1,0"])
     card = score(trained)
     assert (card.rows, card.quarantined) == (50, 1)
-    assert "1 test rows break the schema and were left out" in card.notices
+    assert "1 test row breaks the schema and was left out" in card.notices
 
 
 # ---- overlap and hold-out

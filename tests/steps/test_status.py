@@ -8,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from holdfast.engines.duckdb import DuckDBEngine
+from holdfast.intake.unfinished import AT_WORK
+from holdfast.session import begin
+from holdfast.sourcelist import FolderSource
 from holdfast.steps import deployment
+from holdfast.steps.datasets import tidy
 from holdfast.steps.erasure import erase
 from holdfast.steps.ingestion import ingest
 from holdfast.steps.process import run
 from holdfast.steps.quarantine import repair, replay, waive
 from holdfast.steps.status import SHOWN_DELIVERIES, status
 from holdfast.store.files import digest_of_file
+from holdfast.store.ledger import Ledger
 from holdfast.store.releases import current_id
 from holdfast.workspace import Workspace
 
 Deliver = Callable[..., Path]
+ReadOnly = Callable[[Path], None]
 
 
 @pytest.fixture(autouse=True)
@@ -126,3 +133,113 @@ def test_only_the_latest_deliveries_are_shown_and_the_earlier_ones_counted(
     ingest(company)
     shown = status(company)
     assert [len(shown.deliveries), shown.earlier_deliveries] == [SHOWN_DELIVERIES, 2]
+
+
+# ---- an ingestion that did not end
+
+
+class Killed(BaseException):
+    """In the place of a kill -9: nothing of ours catches it."""
+
+
+def killed(monkeypatch: pytest.MonkeyPatch, workspace: Workspace, owner: object, name: str) -> None:
+    """An ingestion that ends before it calls this function."""
+
+    def dying(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, dying)
+        with pytest.raises(Killed):
+            ingest(workspace)
+
+
+def unfinished(workspace: Workspace) -> list[str]:
+    return [step for step in status(workspace).next if "did not end" in step or "at work" in step]
+
+
+def test_a_delivery_that_only_the_table_knows_is_told_until_the_next_ingestion(
+    ingested: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert unfinished(ingested) == []
+    deliver(ingested.input_folder, "new.csv", ["n,1,2,3,0"])
+    killed(monkeypatch, ingested, Ledger, "record_delivery")
+    before = sorted(ingested.output_folder.rglob("*"))
+    assert unfinished(ingested) == [
+        "the last ingestion did not end (the dataset has 1 delivery that the ledger does not know): "
+        "run holdfast ingest to finish it"
+    ]
+    assert sorted(ingested.output_folder.rglob("*")) == before
+    ingest(ingested)
+    assert unfinished(ingested) == []
+
+
+def test_rows_that_finaldata_does_not_show_are_told_until_the_next_ingestion(
+    ingested: Workspace, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(ingested.input_folder, "new.csv", ["n,1,2,3,0"])
+    killed(monkeypatch, ingested, DuckDBEngine, "write_csv")
+    (told,) = unfinished(ingested)
+    assert "finaldata.csv does not show the dataset as it is" in told
+    ingest(ingested)
+    assert unfinished(ingested) == []
+
+
+def test_finaldata_that_is_gone_is_told(ingested: Workspace) -> None:
+    (ingested.output_folder / "finaldata.csv").unlink()
+    assert len(unfinished(ingested)) == 1
+
+
+def test_while_a_command_is_at_work_nothing_is_called_unfinished(ingested: Workspace) -> None:
+    (ingested.output_folder / "finaldata.csv").unlink()
+    with begin(ingested, "ingest"):
+        assert unfinished(ingested) == [AT_WORK]
+
+
+def test_another_input_folder_or_rule_is_nothing_unfinished(ingested: Workspace) -> None:
+    other = replace(ingested, input_folder=ingested.root / "sourcedata")
+    assert unfinished(other) == []
+    assert unfinished(replace(ingested, conflicts="quarantine")) == []
+
+
+def test_an_undisturbed_workspace_has_nothing_unfinished(running: Workspace, deliver: Deliver) -> None:
+    deliver(running.input_folder, "dataset1.csv", ["n,1,2,3,0"])
+    ingest(running)
+    erase(running, "c2-1", "case 1")
+    tidy(running)
+    assert unfinished(running) == []
+
+
+# ---- what cannot be read
+
+
+def test_a_file_that_may_not_be_read_is_named_whoever_looks(ingested: Workspace, read_only: ReadOnly) -> None:
+    path = ingested.input_folder / "locked.csv"
+    path.write_text("corporation\n")
+    path.chmod(0)
+    read_only(ingested.input_folder)
+    shown = status(ingested)
+    assert shown.waiting_files == ("locked.csv",)
+    assert "locked.csv: cannot read: Permission denied" in shown.next
+    assert not any("takes" in step for step in shown.next)
+    ingest(ingested)
+    path.chmod(0o444)
+    told = "locked.csv: the last ingestion could not read it (cannot read: Permission denied)"
+    assert told in status(ingested).next
+    ingest(ingested)
+    assert not any("locked.csv" in step for step in status(ingested).next)
+
+
+def test_a_file_that_was_left_for_the_next_time_is_named_with_the_reason(ingested: Workspace, deliver: Deliver) -> None:
+    path = deliver(ingested.input_folder, "half.csv", ["n,1,2,3,0"])
+    path.write_text(path.read_text().rstrip("\n"))
+    ingest(replace(ingested, unfinished_seconds=1000))
+    assert any(step.startswith("half.csv: left for the next time") for step in status(ingested).next)
+    path.unlink()
+    assert not any("half.csv" in step for step in status(ingested).next)
+
+
+def test_a_source_that_did_not_answer_is_named(ingested: Workspace) -> None:
+    away = FolderSource(name="crm", folder="crm")
+    ingest(replace(ingested, sources=(away,)))
+    assert any(step.startswith("crm: the last ingestion could not read it") for step in status(ingested).next)

@@ -178,7 +178,7 @@ def test_rows_that_break_the_schema_are_left_out_and_said(
     final_data(company, [*clients(50, 9), "bad,none,2,3,0"])
     record = train(company)
     assert record.rows == 50
-    assert any("1 rows of finaldata.csv break the schema" in notice for notice in record.notices)
+    assert any("1 row of finaldata.csv breaks the schema and was left out" in notice for notice in record.notices)
 
 
 def test_held_out_clients_are_not_learned_from(ingested: Workspace) -> None:
@@ -194,7 +194,7 @@ def test_held_out_clients_are_not_learned_from(ingested: Workspace) -> None:
     [
         ([], "0 clients that exited and 0 that stayed"),
         (["a,1,2,3,0", "b,2,3,4,0"], "0 clients that exited and 2 that stayed"),
-        (["a,1,2,3,1"], "1 clients that exited and 0 that stayed"),
+        (["a,1,2,3,1"], "1 client that exited and 0 that stayed"),
         (["a,1,2,3,", "b,1,2,3,"], "0 clients that exited and 0 that stayed"),
     ],
 )

@@ -16,8 +16,10 @@ from holdfast.records import to_json
 from holdfast.session import reading
 from holdfast.steps import process
 from holdfast.steps.assessment import assess
+from holdfast.steps.datasets import deliveries, tidy
 from holdfast.steps.erasure import erase, undo_erasure
 from holdfast.steps.ingestion import ingest
+from holdfast.steps.quarantine import list_quarantine, repair, replay, waive
 from holdfast.steps.status import status
 from holdfast.workspace import Workspace
 
@@ -108,6 +110,47 @@ def test_what_was_left_out_of_a_file_after_the_erasure_is_read_again(erased: Wor
     assert "practicedata/later.csv" in undo_erasure(erased, GONE, MISTAKE).read_again
     ingest(erased)
     assert {line_of(GONE, 5), line_of("e2", 5)} <= set(rows_of(erased))
+
+
+def test_a_file_that_is_read_again_keeps_its_place_among_the_others(fed: Workspace, deliver: Deliver) -> None:
+    """Where the last row counts, read as the newest it would win over what came since."""
+    workspace = configured(fed, conflicts="latest")
+    deliver(workspace.input_folder, "april.csv", [line_of("e1", 9)])
+    ingest(workspace)
+    deliver(workspace.input_folder, "may.csv", [line_of("e3", 9)])
+    ingest(workspace)
+    tidy(workspace)
+    before, number = rows_of(workspace), {file.name: file.number for file in deliveries(workspace).deliveries}
+    erase(workspace, GONE, REASON)
+    undo_erasure(workspace, GONE, MISTAKE)
+    record = ingest(workspace)
+    assert [(file.name, file.number) for file in record.files] == [("march.csv", number["march.csv"])]
+    assert rows_of(workspace) == before
+    assert ingest(workspace).files == ()
+
+
+def test_what_was_done_to_rows_of_other_clients_still_holds(fed: Workspace, deliver: Deliver) -> None:
+    branches = fed.root.parent / "branches"
+    deliver(branches, "june.csv", [line_of(GONE, 3), "e4,wrong,1,1,0", "e5,wrong,1,1,0"])
+    june = ingest(fed).files[0].number
+    repair(fed, f"{june}:3", {"lastmonth_activity": "7"})
+    replay(fed)
+    waive(fed, [f"{june}:4"], "a test client of ours")
+    before = sorted(rows_of(fed))
+    erase(fed, GONE, REASON)
+    undo_erasure(fed, GONE, MISTAKE)
+    ingest(fed)
+    (held,) = list_quarantine(fed).deliveries
+    assert (held.delivery, held.open, held.replayed, held.waived) == (june, 0, 1, 1)
+    assert sorted(rows_of(fed)) == before
+
+
+def test_a_file_that_lies_there_no_more_keeps_the_rows_of_the_others(fed: Workspace) -> None:
+    erase(fed, GONE, REASON)
+    undo_erasure(fed, GONE, MISTAKE)
+    (fed.root.parent / "branches" / "march.csv").unlink()
+    assert ingest(fed).files == ()
+    assert line_of("e1", 2) in rows_of(fed)
 
 
 @pytest.mark.parametrize("watermark", [{}, {"watermark": "changed", "overlap": 10}])

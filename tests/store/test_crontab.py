@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from crontab import CronTab
 
 from holdfast.errors import CannotWrite, UsageError
+from holdfast.store import crontab
 from holdfast.store.crontab import cron_command, cron_times, install_schedule, remove_schedule, show_schedule
 
 OTHERS = """\
@@ -173,3 +175,40 @@ def test_a_table_that_is_not_accepted_is_told(table: Path, tmp_path: Path) -> No
     program.write_text(program.read_text().replace(f"cat > {table}", "echo 'bad minute' >&2; exit 1"))
     with pytest.raises(CannotWrite, match="bad minute"):
         install_schedule(ROOT, "10m")
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for /proc, with the first process in it."""
+    folder = tmp_path / "proc"
+    monkeypatch.setattr(crontab, "PROCESSES", folder)
+    run(folder, 1, "init")
+    return folder
+
+
+def run(processes: Path, number: int, name: str) -> None:
+    (processes / str(number)).mkdir(parents=True)
+    (processes / str(number) / "comm").write_text(f"{name}\n")
+
+
+@pytest.mark.usefixtures("table")
+def test_that_no_cron_daemon_runs_is_told_with_the_next_step(processes: Path) -> None:
+    run(processes, 17, "cronjob-editor")
+    told = install_schedule(ROOT, "10m").message
+    assert told.startswith("cron is to run the full process: */10 * * * *; no cron daemon is seen to run here")
+    assert "service cron start" in told
+    assert show_schedule(ROOT).message == told
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("name", ["cron", "crond"])
+def test_a_cron_daemon_that_runs_is_seen(processes: Path, name: str) -> None:
+    run(processes, 17, name)
+    assert install_schedule(ROOT, "10m").message == "cron runs the full process: */10 * * * *"
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("hidden", ["everything", "the processes of others"])
+def test_where_processes_cannot_be_seen_nothing_is_said_of_them(processes: Path, hidden: str) -> None:
+    shutil.rmtree(processes if hidden == "everything" else processes / "1")
+    assert install_schedule(ROOT, "10m").message == "cron runs the full process: */10 * * * *"

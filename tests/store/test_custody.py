@@ -195,7 +195,7 @@ def test_what_was_refused_is_a_table_or_came_to_another_folder_is_not_alike(ledg
 
 def test_a_delivery_that_was_superseded_is_no_part_of_a_dataset(ledger: Ledger) -> None:
     ledger.record_delivery("run", SOURCE, SCHEMA, file(1))
-    ledger.record_delivery("run", SOURCE, SCHEMA, file(2, digest="e", supersedes="d"))
+    ledger.record_delivery("run", SOURCE, SCHEMA, file(2, digest="e", supersedes=1))
     ledger.record_delivery("run", SOURCE, SCHEMA, file(3, digest="f", status="refused"))
     assert ledger.superseded() == {1}
 
@@ -376,6 +376,6 @@ def test_a_delivery_whose_file_was_cleaned_is_still_the_same_delivery(ledger: Le
     cleaned = replace(file, digest="b", former=("a",))
     ledger.redigest(cleaned)
     assert ledger.current_deliveries(SOURCE, SCHEMA) == ledger.every_delivery() == (cleaned,)
-    successor = replace(file, number=2, digest="c", supersedes="b")
+    successor = replace(file, number=2, digest="c", supersedes=1)
     ledger.record_delivery("run", SOURCE, SCHEMA, successor)
     assert ledger.current_deliveries(SOURCE, SCHEMA) == (successor,)

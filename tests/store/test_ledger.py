@@ -240,7 +240,7 @@ def test_datasets_that_the_second_version_wrote_stay_readable(file: Path) -> Non
 def test_what_the_first_version_did_not_know_is_empty_and_can_be_filled(first_version: Path) -> None:
     with Ledger(first_version) as ledger:
         assert (ledger.dataset("d"), ledger.acts(1), ledger.tombstones()) == (None, {}, frozenset())
-        keep(ledger, delivery(3, digest="c", supersedes="a", version=4))
+        keep(ledger, delivery(3, digest="c", supersedes=1, version=4))
         assert [file.version for file in ledger.current_deliveries(SOURCE, SCHEMA)] == [4]
         ledger.begin_erasure("run-2", NOW, "t")
     with Ledger(first_version) as ledger:
@@ -270,6 +270,15 @@ def test_an_update_that_is_killed_leaves_the_ledger_as_it_was(
     assert tables_in(first_version) == before
     with Ledger(first_version) as ledger:
         assert len(ledger.every_delivery()) == 2
+
+
+def test_what_a_step_came_to_last_is_known_whatever_failed_since(file: Path) -> None:
+    with Ledger(file) as ledger:
+        assert ledger.last_result("ingest") is None
+        for number, record in enumerate(('{"rows": 1}', '{"rows": 2}', None)):
+            ledger.record_run(run_of(number, command="ingest", record=record))
+        ledger.record_run(run_of(3, command="train", record='{"rows": 3}'))
+        assert ledger.last_result("ingest") == {"rows": 2}
 
 
 # ---- a ledger that many open, or that is none
@@ -346,7 +355,7 @@ def test_deliveries_of_another_folder_or_schema_are_another_dataset(ledger: Ledg
 
 
 def test_a_superseded_delivery_stays_in_the_history_but_not_in_the_dataset(ledger: Ledger) -> None:
-    first, second = delivery(1), delivery(2, digest="b", supersedes="a")
+    first, second = delivery(1), delivery(2, digest="b", supersedes=1)
     keep(ledger, first, second)
     assert ledger.current_deliveries(SOURCE, SCHEMA) == (second,)
     assert ledger.deliveries(SOURCE, SCHEMA) == (first, second)
@@ -409,8 +418,44 @@ def test_versions_of_another_table_are_forgotten_from_the_first_difference_on(le
 def test_a_delivery_and_what_it_supersedes_change_together_or_not_at_all(ledger: Ledger) -> None:
     keep(ledger, delivery(1))
     with pytest.raises(InputOutputError):
-        keep(ledger, delivery(1, digest="b", supersedes="a"))  # the number is taken
+        keep(ledger, delivery(1, digest="b", supersedes=1))  # the number is taken
     assert ledger.current_deliveries(SOURCE, SCHEMA) == (delivery(1),)
+
+
+def test_a_delivery_that_was_withdrawn_comes_again_under_its_number(ledger: Ledger) -> None:
+    keep(ledger, delivery(1), delivery(2, digest="b"))
+    ledger.withdraw_delivery(1)
+    again = delivery(1, version=7)
+    keep(ledger, again)
+    assert (
+        ledger.current_deliveries(SOURCE, SCHEMA)
+        == ledger.deliveries(SOURCE, SCHEMA)
+        == (again, delivery(2, digest="b"))
+    )
+
+
+def test_the_number_of_a_withdrawn_delivery_is_not_given_to_other_bytes(ledger: Ledger) -> None:
+    keep(ledger, delivery(1))
+    ledger.withdraw_delivery(1)
+    with pytest.raises(InputOutputError):
+        keep(ledger, delivery(1, digest="b"))
+    assert ledger.deliveries(SOURCE, SCHEMA) == (delivery(1),)
+
+
+def test_a_delivery_is_outdated_until_it_comes_again(ledger: Ledger) -> None:
+    keep(ledger, delivery(1))
+    ledger.outdate_delivery(1)
+    assert ledger.current_deliveries(SOURCE, SCHEMA) == (delivery(1, outdated=True),)
+    ledger.withdraw_delivery(1)
+    keep(ledger, delivery(1))
+    assert ledger.current_deliveries(SOURCE, SCHEMA) == (delivery(1),)
+
+
+def test_when_bytes_came_last_is_told_over_all_schemas_of_a_folder(ledger: Ledger) -> None:
+    keep(ledger, delivery(1), delivery(2, digest="b"), delivery(3, digest="c", status="refused"))
+    ledger.record_delivery("run", SOURCE, "6" * 64, delivery(4))
+    ledger.record_delivery("run", "practicedata", SCHEMA, delivery(5))
+    assert ledger.last_came(SOURCE) == {"a": 4, "b": 2}
 
 
 def test_what_repaired_a_superseded_delivery_leaves_with_it(ledger: Ledger) -> None:
@@ -421,13 +466,13 @@ def test_what_repaired_a_superseded_delivery_leaves_with_it(ledger: Ledger) -> N
         delivery(3, digest="c", repairs=1),
         delivery(4, digest="e", repairs=2),
     )
-    keep(ledger, delivery(5, digest="f", supersedes="a"))
+    keep(ledger, delivery(5, digest="f", supersedes=1))
     assert [file.number for file in ledger.current_deliveries(SOURCE, SCHEMA)] == [2, 4, 5]
 
 
 def test_a_delivery_of_another_folder_is_not_superseded(ledger: Ledger) -> None:
     ledger.record_delivery("run", "practicedata", SCHEMA, delivery(1))
-    keep(ledger, delivery(2), delivery(3, digest="b", supersedes="a"))
+    keep(ledger, delivery(2), delivery(3, digest="b", supersedes=1))
     assert [file.number for file in ledger.current_deliveries("practicedata", SCHEMA)] == [1]
 
 
@@ -625,7 +670,7 @@ def test_readers_see_whole_transactions_while_others_write(file: Path) -> None:
         thread = threading.Thread(target=read)
         thread.start()
         for number in range(2, 60):
-            keep(writer, delivery(number, digest=f"d{number}", supersedes=f"d{number - 1}"))
+            keep(writer, delivery(number, digest=f"d{number}", supersedes=number - 1))
         finished.set()
         thread.join()
     assert len(counts) > 5

@@ -20,11 +20,13 @@ from holdfast.store import quarantine as module
 from holdfast.store.quarantine import (
     BATCH_ROWS,
     HeldRow,
+    KnownTexts,
     QuarantineWriter,
     contradictions_beside,
     held_batches,
     held_count,
     held_rows,
+    known_texts,
     missing_by_column,
     replace_texts,
 )
@@ -69,7 +71,8 @@ def test_rows_are_kept_in_order_with_their_original_text(
 def test_any_reader_of_parquet_files_can_read_them(tmp_path: Path) -> None:
     rows = [row(2, text='"ä, \x1b[31m"'), row(7, column=None, rule="fields: 3 instead of 5", text="")]
     found = pq.read_table(write(tmp_path / "q.parquet", rows[:1], rows[1:])).to_pylist()
-    assert found == [to_json(rows[0]) | {"kept": False}, to_json(rows[1]) | {"kept": True}]
+    beside = [{"kept": False, "digest": None}, {"kept": True, "digest": None}]
+    assert found == [to_json(each) | more for each, more in zip(rows, beside, strict=True)]
 
 
 def test_a_file_without_refused_rows_is_an_empty_table(tmp_path: Path) -> None:
@@ -139,6 +142,36 @@ def test_the_old_text_is_in_no_file_any_more(tmp_path: Path, monkeypatch: pytest
     assert b"secret" in path.read_bytes()
     replaced(path, 2)
     assert [file.name for file in tmp_path.iterdir() if b"secret" in file.read_bytes()] == []
+
+
+# ---- texts that are known again
+
+
+@given(st.lists(TEXT), st.lists(TEXT))
+def test_the_texts_that_are_known_are_those_that_were_given(given_ones: list[str], others: list[str]) -> None:
+    known = KnownTexts.of(given_ones)
+    assert known.mask(given_ones).all()
+    assert known.mask(others).tolist() == [text in set(given_ones) for text in others]
+
+
+def test_texts_of_several_files_are_known_even_after_they_were_let_go(tmp_path: Path) -> None:
+    texts = [f"client {number}" for number in range(600)]  # some digests of so many end with a zero
+    path = write(tmp_path / "1.parquet", [row(line, text=text) for line, text in enumerate(texts)])
+    other = write(tmp_path / "2.parquet", [row(2, text="b")], [row(3, text="c")])
+    write(contradictions_beside(other), [row(4, text="d")])
+    replace_texts(path, lambda batch: pc.less(batch.column("line"), 590), "gone")
+    replace_texts(path, lambda batch: pc.less(batch.column("line"), 595), "gone")
+    known = known_texts([path, other, tmp_path / "none.parquet"])
+    assert known.mask([*texts, "b", "c", "d"]).all()
+    assert known.mask(["", "a", "client 600"]).tolist() == [False] * 3
+
+
+def test_a_file_of_an_earlier_version_is_read_and_written_all_the_same(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.parquet", [row(2, text="one"), row(3, text="two")])
+    pq.write_table(pq.read_table(path).drop_columns(["kept", "digest"]), path)
+    assert known_texts([path]).mask(["one", "two", "three"]).tolist() == [True, True, False]
+    assert replaced(path, 2) == 1
+    assert known_texts([path]).mask(["one", "two", "three"]).tolist() == [True, True, False]
 
 
 # ---- reading

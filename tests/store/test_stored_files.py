@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.errors import Busy, CannotWrite, HoldfastError, InputOutputError
-from holdfast.store.files import digest_of, digest_of_file, locked, replacing, write_file
+from holdfast.store.files import digest_of, digest_of_file, is_locked, locked, replacing, write_file
 
 HOLD = """
 import subprocess, sys, time
@@ -98,6 +101,27 @@ def test_a_failing_disk_leaves_the_old_file_and_is_told(
     assert list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
+def test_of_a_full_disk_it_is_told_how_far_the_file_got_and_what_is_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.csv"
+
+    def too_much() -> None:
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"x" * 12_345)
+            raise OSError(errno.ENOSPC, "Error writing bytes to file. Detail: [errno 28] No space left on device")
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=67))
+    with pytest.raises(CannotWrite) as caught:
+        too_much()
+    assert caught.value.file == str(path)
+    assert (
+        caught.value.message == "cannot write: No space left on device (67 bytes are free there, 12,345 were written)"
+    )
+    assert caught.value.hint == "free some disk space, then run again"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_where_a_folder_should_be_is_a_known_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises((CannotWrite, InputOutputError)) as caught:
@@ -111,6 +135,35 @@ def test_a_lock_is_held_by_one_at_a_time_and_then_free(tmp_path: Path) -> None:
         pytest.fail("two hold the lock")
     with locked(lock):
         pass
+
+
+def test_a_lock_is_looked_at_without_taking_it(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    assert (is_locked(lock), lock.exists()) == (False, False)
+    with locked(lock):
+        assert is_locked(lock)
+    assert not is_locked(lock)
+
+
+def test_who_only_looks_at_the_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    with locked(tmp_path / "lock"):
+        pass
+    looking = threading.Event()
+
+    def look() -> None:
+        while not looking.is_set():
+            is_locked(tmp_path / "lock")
+            time.sleep(0.001)
+
+    looker = threading.Thread(target=look)
+    looker.start()
+    try:
+        for _ in range(200):
+            with locked(tmp_path / "lock"):
+                pass
+    finally:
+        looking.set()
+        looker.join()
 
 
 def test_the_time_of_the_lock_file_is_when_the_lock_was_taken(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from holdfast.errors import UsageError
-from holdfast.invocation import Invocation, command
+from holdfast.invocation import PLACE, Invocation, command
 
 AS_OF = click.option("--as-of", type=click.IntRange(min=0), metavar="VERSION", help="A version; default: the latest.")
 SHOWN_DELIVERIES = 40
@@ -57,7 +57,7 @@ def deliveries(invocation: Invocation, *, every: bool) -> None:
 
 
 @command("export")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=PLACE)
 @AS_OF
 def export(invocation: Invocation, out: Path, as_of: int | None) -> None:
     """Write the dataset to OUT (.csv), now or as of a version.
@@ -159,7 +159,12 @@ for _command in (client, row, model, assessment, delivery):
 @click.argument("client")
 @click.option("--reason", default="", help="Why, for the receipt. It must not name the client.")
 @click.option("--dry-run", is_flag=True, help="Say what would be changed, and change nothing.")
-@click.option("--in-advance", is_flag=True, help="Keep out a client who is in no row and no file yet.")
+@click.option(
+    "--in-advance",
+    is_flag=True,
+    help="Keep out a client of whom the dataset has no row. Rows of exactly this id are removed; files that only "
+    "mention it are listed, and left as they are.",
+)
 @click.option(
     "--undo", is_flag=True, help="Take CLIENT again when it is delivered. Erased rows do not come back by it."
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from holdfast.errors import UsageError
-from holdfast.invocation import Invocation, command
+from holdfast.invocation import FILE, PLACE, Invocation, command
 
 SHOWN = 20
 """Deliveries in a list, and rows of one delivery."""
@@ -33,7 +33,7 @@ def list_(invocation: Invocation, *, every: bool) -> None:
 @command("show")
 @click.argument("which", metavar="DELIVERY[:LINE]")
 @click.option("--limit", type=click.IntRange(1, 10**9), default=SHOWN, show_default=True, help="The most rows to show.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write all rows to this CSV file, to correct them there.")
+@click.option("--out", type=PLACE, help="Write all rows to this CSV file, to correct them there.")
 def show(invocation: Invocation, which: str, *, limit: int, out: Path | None) -> None:
     """Show the refused rows of a delivery, or one of them, with rule and original text.
 
@@ -47,7 +47,7 @@ def show(invocation: Invocation, which: str, *, limit: int, out: Path | None) ->
 @command("repair")
 @click.argument("which", metavar="DELIVERY[:LINE]")
 @click.option("--set", "changes", multiple=True, metavar="COLUMN=VALUE", help="A new value; may be given repeatedly.")
-@click.option("--from", "corrected", type=click.Path(path_type=Path), help="What `show --out` wrote, corrected.")
+@click.option("--from", "corrected", type=FILE, help="What `show --out` wrote, corrected.")
 def repair(invocation: Invocation, which: str, changes: tuple[str, ...], corrected: Path | None) -> None:
     """Give refused rows new values. `replay` then takes them in; the original text stays in quarantine.
 

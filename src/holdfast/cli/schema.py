@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from holdfast.invocation import Invocation, command
+from holdfast.invocation import FILE, Invocation, command
 
 
 @click.group("schema", context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,11 +26,12 @@ def show(invocation: Invocation) -> None:
 
 
 @command("infer")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--client", help="The column that identifies the client.")
 @click.option("--target", help="The column that says whether the client exited.")
 @click.option("--time", help="The column that dates a row.")
 @click.option("--value", help="The column that says what a client is worth.")
+@click.option("--exited", metavar="VALUE", help="The value of the target that means: the client exited.")
 @click.option("--sheet", help="The sheet of a workbook; default: the first that is shown.")
 def infer(invocation: Invocation, file: Path, sheet: str | None, **roles: str | None) -> None:
     """Look at FILE and show the schema to put into config.json. Needs no workspace and changes nothing.
@@ -44,7 +45,7 @@ def infer(invocation: Invocation, file: Path, sheet: str | None, **roles: str | 
 
 
 @command("check")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--source", metavar="NAME", help="Read it with the column names and the sheet of this folder source.")
 def check(invocation: Invocation, file: Path, source: str | None) -> None:
     """Check FILE against the schema without taking it in. Exit status 3: some rows would be quarantined.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from holdfast.errors import UsageError
-from holdfast.invocation import Invocation, command
+from holdfast.invocation import FILE, PLACE, Invocation, command
 
 
 class WholeNumber(click.ParamType[int]):
@@ -31,17 +31,18 @@ WHOLE = WholeNumber()
 
 
 @command("init")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=PLACE)
 @click.option("--demo", is_flag=True, help="With the demo company's ten thousand clients.")
 @click.option("--empty", is_flag=True, help="With empty data folders (the default).")
 @click.option(
     "--from",
     "table",
-    type=click.Path(path_type=Path),
+    type=FILE,
     help="With a copy of this CSV, Parquet or Excel file, its schema found by looking.",
 )
 @click.option("--client", help="With --from: the column that identifies the client.")
 @click.option("--target", help="With --from: the column that says whether the client exited.")
+@click.option("--exited", metavar="VALUE", help="With --from: the target's value that means that the client exited.")
 @click.option("--time", help="With --from: the column that dates a row.")
 @click.option("--value", help="With --from: the column that says what a client is worth.")
 def init(
@@ -62,8 +63,8 @@ def init(
 
     if demo + empty + (table is not None) > 1:
         raise UsageError("choose one of --demo, --empty and --from")
-    if table is None and any(roles.values()):
-        raise UsageError("--client, --target, --time and --value go with --from")
+    if table is None and any(each is not None for each in roles.values()):
+        raise UsageError("--client, --target, --exited, --time and --value go with --from")
     if table:
         invocation.show(init_from(directory, table, Roles(**roles)))
     else:
@@ -71,7 +72,7 @@ def init(
 
 
 @command("demo-data")
-@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("directory", type=PLACE)
 @click.option("--rows", type=WHOLE, default="10000", show_default=True, help="Clients of the company; 1e8 is fine.")
 @click.option("--files", type=int, default=2, show_default=True, help="Files in practicedata/ and in sourcedata/.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same company.")

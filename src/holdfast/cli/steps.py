@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from holdfast.invocation import Invocation, command
+from holdfast.invocation import PLACE, Invocation, command
 
 
 @command("ingest")
@@ -108,7 +108,7 @@ def call(invocation: Invocation, address: str | None) -> None:
 
 @command("assess")
 @click.option("--top", type=click.IntRange(min=1), help="How many clients to show; default: the setting 'capacity'.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the whole list to this .csv or .json file.")
+@click.option("--out", type=PLACE, help="Write the whole list to this .csv or .json file.")
 def assess(invocation: Invocation, top: int | None, out: Path | None) -> None:
     """Rank every current client by risk, with the contribution of each feature.
 

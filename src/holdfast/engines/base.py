@@ -26,6 +26,9 @@ class View:
     - "quarantine": the key is client and time; the first row counts, rows that contradict it do not. A row equal to
       any before, be it one that contradicts, is a duplicate.
 
+    Rows that the `settled` files name (`_delivery`, `_line`) were let go, or repaired and taken in anew: whatever the
+    rule, they do not count, and rows equal to one of them are duplicates of it.
+
     Deliveries `without` are left out although the parts hold them.
     """
 
@@ -33,6 +36,7 @@ class View:
     schema: Schema
     conflicts: Literal["latest", "quarantine", "keep"]
     without: frozenset[int] = frozenset()
+    settled: tuple[Path, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -78,8 +82,9 @@ class Engine(Protocol):
         """What each delivery numbered `since` or higher did to the view, in order of arrival."""
 
     def contradictions(self, view: View, since: int = 0) -> Iterator[pa.RecordBatch]:
-        """The conflicting rows that arrived `since`: the schema's columns, `_delivery`, `_line`, and where the row
-        stands that each contradicts: `_first_delivery`, `_first_line`.
+        """The conflicting rows that arrived `since`, settled ones among them: the schema's columns, `_delivery`,
+        `_line`, and where the row stands that each contradicts: `_first_delivery`, `_first_line`; a settled row may
+        contradict none any more.
         """
 
     def write_csv(self, view: View, destination: Path, since: int = 0) -> None:
@@ -94,6 +99,13 @@ class Engine(Protocol):
     def overtaken(self, view: View, delivery: int, later: frozenset[int]) -> Iterator[pa.RecordBatch]:
         """The rows of a delivery whose key a row of the `later` ones has too: `_line`, and as `_delivery` the latest
         of those.
+        """
+
+    def repeated(self, view: View, delivery: int, lines: int, earlier: frozenset[int]) -> Iterator[pa.RecordBatch]:
+        """Which of the first `lines` of a delivery only repeat what the `earlier` ones said last: their `_line`.
+
+        Of the rows that share a key, all do or none does: they do if the earlier deliveries have every one of them,
+        and the last of them is the last that those said about the key.
         """
 
     def newest(self, view: View) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Names as SQL takes them, whatever they contain."""
+"""Names and texts as SQL takes them, whatever they contain."""
 
 from __future__ import annotations
 
@@ -10,3 +10,12 @@ def quoted(name: str) -> str:
     "visits"
     """
     return '"' + name.replace('"', '""') + '"'
+
+
+def text(value: str) -> str:
+    """A text as a constant; apostrophes in it are doubled.
+
+    >>> print(text("it's"))
+    'it''s'
+    """
+    return "'" + value.replace("'", "''") + "'"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -62,11 +62,13 @@ class Places:
     """The folders of a workspace, those that it only reads, and whose each file in them is.
 
     Its own are its root and what it writes to, wherever that lies: a link or a `file://` URL may lead out of the
-    root. A folder of deliveries or of test data out of the root belongs to others.
+    root. A folder of deliveries or of test data out of the root belongs to others. `is_record` tells whether a JSON
+    file holds a record that Holdfast printed: see `is_printed`.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, is_record: Callable[[Path], bool] | None = None) -> None:
         self._workspace = workspace
+        self._is_record = is_record or is_printed
         written = (workspace.output_folder, workspace.model_folder, workspace.deployment_folder)
         lying = [each for each in (*written, workspace.state_folder, workspace.log_folder) if each.is_dir()]
         self.own = _apart([workspace.root, *lying])
@@ -94,7 +96,7 @@ class Places:
             return "kept"
         if path in self.databases:
             return "source"
-        if self._is_named_as_ours(path) or _is_printed(path):
+        if self.is_ours(path) or (path.suffix.lower() == ".json" and self._is_record(path)):
             return "ours"
         inside = [folder for folder in self.own if folder not in self._around]
         return "company" if any(path.is_relative_to(folder) for folder in inside) else "others"
@@ -102,7 +104,7 @@ class Places:
     def is_leftover(self, path: Path) -> bool:
         """True for what a killed command left of a file that it was writing."""
         name = path.name.removesuffix(".rows").removesuffix(".tmp")
-        return name != path.name and name.startswith(".") and self._is_named_as_ours(path.with_name(name[1:]))
+        return name != path.name and name.startswith(".") and self.is_ours(path.with_name(name[1:]))
 
     @cached_property
     def databases(self) -> dict[Path, str]:
@@ -133,7 +135,8 @@ class Places:
     def _is_model(self, path: Path) -> bool:
         return path.parent == self._workspace.model_folder and path.name in MODEL
 
-    def _is_named_as_ours(self, path: Path) -> bool:
+    def is_ours(self, path: Path) -> bool:
+        """True for a file that only Holdfast writes, by its place and name."""
         workspace = self._workspace
         for folder in (workspace.state_folder, workspace.log_folder, workspace.receipts_folder):
             if path.is_relative_to(folder):
@@ -179,10 +182,8 @@ def _is_part(path: Path, folder: Path, parts: tuple[str, ...]) -> bool:
     return path.is_relative_to(folder) and path.relative_to(folder).parts[:1] in {(part,) for part in parts}
 
 
-def _is_printed(path: Path) -> bool:
+def is_printed(path: Path) -> bool:
     """True for a JSON file that holds one of Holdfast's records, wherever somebody had it written."""
-    if path.suffix.lower() != ".json":
-        return False
     try:
         data = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

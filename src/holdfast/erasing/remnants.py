@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+from holdfast.erasing.apart import holds_client
 from holdfast.erasing.files import what_is_left
 from holdfast.erasing.places import Place, Whose, is_regular
 from holdfast.erasing.work import Work
@@ -49,7 +51,7 @@ def places_mentioning(work: Work, place: Place) -> Iterator[Trace]:
     ledger and in quarantine belongs to others, and so it does in a file in which no row is the client's.
     """
     work.progress("searching", 0, None)
-    for trace in traces(place.folder, work.mention.client, place.skip, work.columns):
+    for trace in traces(place.folder, work.mention.client, place.skip, partial(holds_client, work)):
         if trace.by == "name" or not (trace.path in work.clean or _is_something_else(work, trace)):
             yield trace
 
@@ -94,11 +96,12 @@ def _reason(work: Work, trace: Trace) -> tuple[str, str]:
     """Why a place still mentions the client, and what to do."""
     path = trace.path
     if trace.by == "unreadable":
-        return f"it could not be read: {trace.why}", "look at it yourself; delete it if it is not needed"
+        return f"it could not be read: {trace.why}", trace.then or "look at it yourself; delete it if it is not needed"
     if trace.by == "name":
         return "its name, or where it links to, mentions the client", "rename it or delete it, and erase again"
     if path in work.refused:
-        return f"it could not be changed: {work.refused[path]}", "see to that"
+        refused = work.refused[path]
+        return f"it could not be changed: {refused.message}", refused.hint or "see to that"
     whose = work.places.whose(path)
     if whose == "source":
         return f"belongs to source '{work.places.databases[path]}', {READ_ONLY}", "delete the client there"

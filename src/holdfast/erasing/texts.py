@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from holdfast.erasing.advance import InAdvance
 from holdfast.erasing.work import MARK, Work
-from holdfast.sources.repaired import fields_of
+from holdfast.errors import printable
+from holdfast.intake.named import ids_named_in, told_without
+from holdfast.store.copies import folder_for_copies
 from holdfast.store.deltatable import LOG, RECORD
 from holdfast.store.scrubbing.databases import text_mentions
 from holdfast.store.scrubbing.documents import clean_json
 from holdfast.store.scrubbing.kinds import explained, kind_of
-from holdfast.store.scrubbing.mention import Erasure
 from holdfast.store.scrubbing.rewriting import rewrite
 
 REDACTED = MARK
+EXCERPT_KEY = "value_excerpt"
+"""The records of errors have it."""
 COLUMNS = frozenset({"file", "line", "column", "rule", "text"})
 """What every file of quarantine has, whatever its version."""
 NAMING = frozenset({"file", "rule"})
 """Those that name deliveries."""
-
-Header = tuple[str, ...]
 
 
 def clean_quarantine(work: Work) -> None:
@@ -34,8 +38,8 @@ def clean_quarantine(work: Work) -> None:
     for path in work.places.quarantine:
         if _of_client(work, path):
             work.deliveries.add(_delivery(path) or 0)
-        with tempfile.TemporaryDirectory() as folder:
-            removed = clean_held(work, path, Path(folder) / "copy" if work.trial else None)
+        with folder_for_copies(work.copies) as folder:
+            removed = clean_held(work, path, folder / "copy" if work.trial else None)
         work.count(path, removed)
         if removed and work.trial:
             work.clean.add(path)
@@ -76,7 +80,7 @@ def clean_logs(work: Work) -> None:
     A log tells of files, and beside that, in a note of ours, of the delivery that each commit was for. Only the note
     is changed: readers of the table have no use for it.
     """
-    for table in work.tables():
+    for table in () if isinstance(work, InAdvance) else work.tables():
         for path in sorted((table.folder / LOG).glob("*.json")):
             lines = [_without_note(work, line) for line in path.read_bytes().splitlines(keepends=True)]
             removed = sum(found for _, found in lines)
@@ -91,21 +95,54 @@ def redacted(work: Work, text: str, delivery: int | None) -> str:
     """A text of the ledger without the client: JSON loses the values, anything else is gone as a whole.
 
     Only the repaired row of a `delivery`, whose columns are known, is judged by the client that it names. Any other
-    text is, whatever its commas, and mentions the client or does not.
+    text is, whatever its commas, and mentions the client or does not; in advance it stays, but for excerpts of files.
     """
+    text = _without_excerpts(work, text) if delivery is None else text
     if not work.mention.occurs_in(text.encode()):
         return text
     header = None if delivery is None else work.headers.get(delivery)
+    if isinstance(work, InAdvance) and not header:
+        return text
     if header:
-        return REDACTED if _belongs(text, work.erasure, header) else text
+        return REDACTED if work.mention.client in ids_named_in(text, header, _client_column(work, header)) else text
     cleaned = clean_json(text.encode(), work.erasure)
     if cleaned and not text_mentions(cleaned[0], work.mention):
         return cleaned[0].decode()
     return REDACTED if text_mentions(text.encode(), work.mention) else text
 
 
+def _without_excerpts(work: Work, text: str) -> str:
+    """JSON whose records of errors tell nothing of the client, nor hold an excerpt that its id may be cut off in."""
+    if EXCERPT_KEY not in text:
+        return text
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    told = _told(work, record)
+    return text if told == record else json.dumps(told)
+
+
+def _told(work: Work, told: Any) -> Any:
+    if isinstance(told, list):
+        return [_told(work, each) for each in told]
+    if not isinstance(told, dict):
+        return told
+    if EXCERPT_KEY in told:
+        client = work.mention.client
+        of = {EXCERPT_KEY: told[EXCERPT_KEY]} if isinstance(work, InAdvance) else told
+        return {**told, **told_without(of, {client}.intersection, partial(_may_begin, client))}
+    return {key: _told(work, each) for key, each in told.items()}
+
+
+def _may_begin(client: str, text: str) -> bool:
+    """True if the id may be what a text ends with the beginning of."""
+    shown = printable(client)
+    return any(shown.startswith(text[place:]) for place in range(len(text)) if not text[place - 1 : place].isalnum())
+
+
 def _of_client(work: Work, path: Path) -> int:
-    return sum(not stays for batch in _batches(path) for stays in _staying(work, path, batch))
+    return sum(_staying(work, path, batch).false_count for batch in _batches(path))
 
 
 def _without_note(work: Work, line: bytes) -> tuple[bytes, int]:
@@ -132,7 +169,7 @@ def _clean(work: Work, path: Path, new: Path) -> int:
         pq.ParquetWriter(new, file.schema_arrow, compression="zstd", write_statistics=False) as writer,
     ):
         for batch in file.iter_batches():
-            kept = batch.filter(pa.array(_staying(work, path, batch), pa.bool_()))
+            kept = batch.filter(_staying(work, path, batch))
             nameless = _nameless(work, kept)
             writer.write_batch(nameless)
             removed += batch.num_rows - kept.num_rows + (0 if nameless.equals(kept) else kept.num_rows)
@@ -141,6 +178,8 @@ def _clean(work: Work, path: Path, new: Path) -> int:
 
 def _nameless(work: Work, rows: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of others, which a file may hold that is named after the client."""
+    if isinstance(work, InAdvance):
+        return rows
     for name in NAMING.intersection(rows.schema.names):
         texts = rows.column(name).to_pylist()
         cleaned = [REDACTED if text and work.mention.in_text(text) else text for text in texts]
@@ -155,24 +194,25 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
         yield from file.iter_batches(columns=["text"])
 
 
-def _staying(work: Work, path: Path, batch: pa.RecordBatch) -> list[bool]:
-    header = work.headers.get(_delivery(path) or 0, ())
-    return [not _belongs(text, work.erasure, header) for text in batch.column("text").to_pylist()]
+def _staying(work: Work, path: Path, batch: pa.RecordBatch) -> pa.BooleanArray:
+    """Which rows are not the client's. Only of texts in which the id's characters occur the fields are looked at."""
+    header, mention = work.headers.get(_delivery(path) or 0, ()), work.mention
+    texts, column = batch.column("text"), _client_column(work, header)
+    occurs = pc.match_substring if mention.is_plain else pc.match_substring_regex
+    found = occurs(texts, mention.client if mention.is_plain else mention.spellings)
+    staying = np.ones(len(texts), dtype=bool)
+    for place in np.flatnonzero(found.fill_null(False).to_numpy(zero_copy_only=False)):
+        staying[place] = mention.client not in ids_named_in(texts[int(place)].as_py(), header, column)
+    return pa.array(staying)
+
+
+def _client_column(work: Work, header: Sequence[str]) -> str:
+    """The column of ids in a delivery: the schema's; in one of an earlier schema, any other that ids stand in."""
+    own = work.workspace.schema.client.name
+    return own if own in header else next((name for name in header if name in work.columns), own)
 
 
 def _delivery(path: Path) -> int | None:
     """The number of the delivery whose refused rows a file holds, by its name."""
     number = path.name.partition(".")[0]
     return int(number) if number.isdecimal() else None
-
-
-def _belongs(text: str, erasure: Erasure, header: Header) -> bool:
-    """True if a row is the client's, by the client that it names; where that cannot be told, by any mention."""
-    if not erasure.mention.in_text(text):
-        return False
-    fields = fields_of(text) or []
-    if len(fields) == len(header):
-        named = {field for field, name in zip(fields, header, strict=True) if name in erasure.columns}
-        if any(named):
-            return erasure.mention.client in named
-    return True

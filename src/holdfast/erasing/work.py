@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from holdfast.dataset import table_of
+from holdfast.erasing.apart import ask
 from holdfast.erasing.places import Places
+from holdfast.erasing.tasks import DeliveredCells, words_of_erasure
+from holdfast.errors import HoldfastError
 from holdfast.progress import Progress
+from holdfast.sources.readers import Readers
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.scrubbing.mention import Erasure, Mention
 from holdfast.store.scrubbing.searching import name_mentions
@@ -40,13 +44,13 @@ class Work:
     deleted: list[str] = field(default_factory=list)
     changed: tuple[int, ...] = ()
     unreadable: tuple[int, ...] = ()
-    refused: dict[Path, str] = field(default_factory=dict)
+    refused: dict[Path, HoldfastError] = field(default_factory=dict)
     clean: set[Path] = field(default_factory=set)
 
     @cached_property
     def places(self) -> Places:
         """The folders of the workspace, and whose each file in them is."""
-        return Places(self.workspace)
+        return Places(self.workspace, self._is_record)
 
     @cached_property
     def columns(self) -> frozenset[str]:
@@ -59,7 +63,23 @@ class Work:
     @cached_property
     def erasure(self) -> Erasure:
         """Whom to erase, as scrubbing takes it."""
-        return Erasure(self.mention, self.columns, headers=self.known_headers)
+        cells = DeliveredCells(self.workspace.limits)
+        return Erasure(self.mention, self.columns, headers=self.known_headers, cells=cells, copies=self.copies)
+
+    @cached_property
+    def told_erasure(self) -> dict[str, Any]:
+        """The same, as a reading process is told."""
+        return words_of_erasure(self.erasure, self.workspace.limits)
+
+    @property
+    def copies(self) -> Path:
+        """Where copies of client data lie for a moment; the next command removes what a killed one left there."""
+        return self.workspace.state_folder
+
+    @cached_property
+    def readers(self) -> Readers:
+        """The processes in which files of others are read."""
+        return Readers(1)
 
     @cached_property
     def headers(self) -> dict[int, tuple[str, ...]]:
@@ -76,7 +96,8 @@ class Work:
         folder = self.workspace.output_folder / "dataset"
         own = table_of(self.workspace)
         others = [each for each in sorted(folder.glob("*")) if each != own.folder and each.is_dir()]
-        return [own, *(DatasetTable(each, self.workspace.history_days) for each in others)] if folder.is_dir() else []
+        days, rule = self.workspace.history_days, self.workspace.conflicts
+        return [own, *(DatasetTable(each, days, rule) for each in others)] if folder.is_dir() else []
 
     def show(self, path: Path) -> str:
         """A path as messages show it, but for the client's name: a receipt must not tell it."""
@@ -88,6 +109,12 @@ class Work:
         if self.trial:
             return str(path)
         return str(Path(*(n.replace(client, MARK) if name_mentions(n, self.mention) else n for n in path.parts)))
+
+    def _is_record(self, path: Path) -> bool:
+        try:
+            return bool(ask(self, path, "is_record"))
+        except HoldfastError:  # it is looked at again, and told of, when it is searched
+            return False
 
     def count(self, path: Path, removed: int | None) -> None:
         """Note how many rows, lines or values left a place, if any did."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from holdfast.dataset import (
 )
 from holdfast.engines.base import Arrival, View
 from holdfast.intake.history import History
-from holdfast.records import Dataset, RejectedRow, SourceFile
+from holdfast.records import Dataset, QuarantineAct, RejectedRow, SourceFile
+from holdfast.render.words import count
 from holdfast.schema import DELIVERY, LINE, Schema
 from holdfast.session import Session
 from holdfast.sources.typed import as_csv
@@ -27,24 +30,30 @@ from holdfast.store.deltatable import DatasetTable, Part, part_name
 from holdfast.store.files import replacing
 from holdfast.store.quarantine import QuarantineWriter, contradictions_beside
 
+CONTRADICTS = "contradicts"
+UNJUDGED = "unjudged"
+"""This file of the state folder is there while rows are judged that are not all committed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh:
     """A delivery that has been read: its record so far, its part, and the deliveries whose place it takes.
 
     Without a part it is a copy of another one, which brings no rows. `news_only`: it does not become a part of the
-    dataset when all its rows are known already.
+    dataset when all its rows are known already. `acts`: what was done to refused rows by taking it in.
     """
 
     file: SourceFile
     part: Path | None = None
     superseded: tuple[SourceFile, ...] = ()
     news_only: bool = False
+    acts: Iterable[QuarantineAct] = ()
 
 
-def part_path(session: Session, file: SourceFile) -> Path:
-    """Where the part of a new delivery belongs."""
-    return table_of(session.workspace).folder / part_name(file.number, file.number, file.digest)
+def part_path(session: Session, file: SourceFile, *, came_before: bool = False) -> Path:
+    """Where the part of a new delivery belongs, or of one that comes again: earlier versions may need the old part."""
+    digest = hashlib.sha256(f"{file.digest} {session.run_id}".encode()).hexdigest() if came_before else file.digest
+    return table_of(session.workspace).folder / part_name(file.number, file.number, digest)
 
 
 def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[SourceFile, ...]:
@@ -61,8 +70,12 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     parts = [part.path for part in table.parts()] + [each.part for each in fresh if each.part]
     view = replace(view_of(workspace, parts), without=leaving)
     before = _before(session, history)
-    since = fresh[0].file.number if before and not leaving else 0
+    on_top = all(file.number < fresh[0].file.number for file in history.current[-1:])
+    since = fresh[0].file.number if before and on_top and not leaving else 0
     arrived = {each.delivery: each for each in session.engine.arrivals(view, since)}
+    unjudged = workspace.state_folder / UNJUDGED
+    if not since:
+        unjudged.touch()
     quarantine_contradictions(session, view, [*history.current, *(each.file for each in fresh)], since)
     files = []
     for each in fresh:
@@ -73,7 +86,8 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
         else:
             files.append(_commit(session, table, file, each))
         history.add(files[-1], each.superseded)
-        ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, files[-1])
+        ledger.record_delivery(session.run_id, workspace.source, workspace.schema.digest, files[-1], each.acts)
+    unjudged.unlink(missing_ok=True)
     dataset = _after(session, history, before if since else None, tuple(arrived.values()))
     remember(session, replace(dataset, version=table.version), history.current)
     return tuple(files)
@@ -108,9 +122,11 @@ def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
         return file
     notices = list(file.notices)
     if arrival.replaced:
-        notices.append(f"{file.name}: {arrival.replaced:,} rows take the place of earlier rows of the same client")
+        rows = count(arrival.replaced, "row takes", "rows take")
+        notices.append(f"{file.name}: {rows} the place of earlier rows of the same client")
     if arrival.conflicting:
-        notices.append(f"{file.name}: {arrival.conflicting:,} rows contradict earlier rows of the same client")
+        rows = count(arrival.conflicting, "row contradicts", "rows contradict")
+        notices.append(f"{file.name}: {rows} earlier rows of the same client")
     return replace(
         file,
         accepted=arrival.accepted,
@@ -123,22 +139,41 @@ def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
 
 def _commit(session: Session, table: DatasetTable, file: SourceFile, fresh: Fresh) -> SourceFile:
     leaving = frozenset(superseded.number for superseded in fresh.superseded)
-    parts = table.parts() if leaving else ()
-    touched = [part for part in parts if part.holds(leaving)]
-    kept = [path for part in touched if (path := _without(session, table, part, leaving))]
+    touched, kept = parts_without(session, table, leaving)
     added = [*filter(None, [fresh.part]), *kept]
     version = table.commit("delivery", add=added, remove=touched, delivery=file, left=leaving)
     return replace(file, version=version)
 
 
-def _without(session: Session, table: DatasetTable, part: Part, leaving: frozenset[int]) -> Path | None:
-    """A new part with the rows of `part` but for those of some deliveries; None when there are no others."""
-    if part.first == part.last:
-        return None
-    path = table.fresh_path(part.first, part.last)
-    with replacing(path) as temporary:
-        session.engine.rewrite(replace(view_of(session.workspace, [part.path]), without=leaving), temporary)
-    return path
+def parts_without(
+    session: Session, table: DatasetTable, leaving: Collection[int], *, apart: bool = False
+) -> tuple[list[Part], list[Path]]:
+    """The parts that hold some deliveries, and new ones that hold what else is in them.
+
+    `apart`: none goes across a delivery that leaves, which will come again between those before and after it.
+    """
+    touched = [part for part in table.parts() if part.holds(leaving)] if leaving else []
+    kept = []
+    for part in touched:
+        numbers = range(part.first, part.last + 1)
+        staying = [number for number in numbers if number not in leaving]
+        runs = groupby(enumerate(staying), lambda place: place[1] - place[0] if apart else 0)
+        for run in ([number for _, number in places] for _, places in runs):
+            path, others = table.fresh_path(run[0], run[-1]), frozenset(numbers).difference(run)
+            with replacing(path) as temporary:
+                view = replace(view_of(session.workspace, [part.path]), without=others)
+                rows = session.engine.rewrite(view, temporary)
+            kept += [path] if rows else []
+    return touched, kept
+
+
+def judge_what_was_left(session: Session) -> None:
+    """Judge all rows again, if a command was killed after it had judged them and before it had committed them all."""
+    unjudged, workspace = session.workspace.state_folder / UNJUDGED, session.workspace
+    if unjudged.exists():
+        current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
+        quarantine_contradictions(session, current_view(workspace), current, 0)
+        unjudged.unlink()
 
 
 def judge_anew(session: Session, history: History) -> Iterator[str]:
@@ -151,13 +186,14 @@ def judge_anew(session: Session, history: History) -> Iterator[str]:
 def quarantine_contradictions(session: Session, view: View, deliveries: Sequence[SourceFile], since: int) -> None:
     """Keep the rows that contradict earlier ones, beside the other refused rows of their deliveries.
 
-    When an earlier delivery leaves, all are judged anew (`since` 0): what its rows contradicted may count now.
+    When an earlier delivery leaves, all are judged anew (`since` 0): what its rows contradicted may count now. A row
+    that somebody has dealt with stays beside them.
     """
     workspace, files = session.workspace, {file.number: file for file in deliveries}
     for file in deliveries:
         if file.number >= since:
             contradictions_beside(quarantine_of(workspace, file)).unlink(missing_ok=True)
-    if view.conflicts != "quarantine":
+    if view.conflicts != "quarantine" and not view.settled:
         return
     with ExitStack() as stack:
         writers: dict[int, QuarantineWriter] = {}
@@ -167,14 +203,17 @@ def quarantine_contradictions(session: Session, view: View, deliveries: Sequence
                 if file.number not in writers:
                     path = contradictions_beside(quarantine_of(workspace, file))
                     writers[file.number] = stack.enter_context(QuarantineWriter(stack.enter_context(replacing(path))))
-                writers[file.number].add([_contradicting(row, file, files[row["_first_delivery"]], view.schema)])
+                first = files.get(row["_first_delivery"])
+                writers[file.number].add([_contradicting(row, file, first, view.schema)])
 
 
-def _contradicting(row: dict[str, Any], file: SourceFile, first: SourceFile, schema: Schema) -> RejectedRow:
+def _contradicting(row: dict[str, Any], file: SourceFile, first: SourceFile | None, schema: Schema) -> RejectedRow:
     """A row as quarantine keeps it; its text is written anew from its values."""
     key = ", ".join(column.name for column in (schema.client, schema.time) if column)
     text = as_csv(_cell(row.get(name), name, schema) for name in file.header)
-    rule = f"contradicts line {row['_first_line']} of {first.name}, which has the same {key}"
+    rule = f"{CONTRADICTS} no row any more; it was dealt with before"
+    if first:
+        rule = f"{CONTRADICTS} line {row['_first_line']} of {first.name}, which has the same {key}"
     return RejectedRow(file=file.name, line=row[LINE], column=None, rule=rule, text=text)
 
 

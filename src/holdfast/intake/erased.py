@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InputOutputError
+from holdfast.intake.named import told_without
 from holdfast.session import Session
 from holdfast.store.tombstones import LOST_KEY, Tombstones, read_key
 from holdfast.workspace import Workspace
@@ -26,6 +29,16 @@ class Erased:
     def recogniser(self) -> Tombstones | None:
         """What recognises their ids, if there are any."""
         return Tombstones(self.key, self.tombstones) if self.key and self.tombstones else None
+
+    def told(self, error: Mapping[str, Any]) -> dict[str, Any]:
+        """The record of an error about a file as it may be kept: without erased clients (see `told_without`).
+
+        Of a value that was cut off nobody can tell whose id it begins, so it goes.
+        """
+        erased = self.recogniser()
+        if erased is None:
+            return dict(error)
+        return told_without(error, partial(_erased_among, erased, self.tombstones), lambda _: True)
 
     def tombstone_of(self, client: str) -> str | None:
         """The tombstone of a client who is erased; None for anybody else."""
@@ -49,6 +62,10 @@ def erased_from(workspace: Workspace, ledger: Ledger) -> Erased:
     if tombstones and key is None:
         raise InputOutputError("the key of the erased clients is gone", file=str(path), hint=LOST_KEY)
     return Erased(key=key, tombstones=tombstones)
+
+
+def _erased_among(erased: Tombstones, tombstones: Set[str], ids: Set[str]) -> Set[str]:
+    return {each for each in ids if erased.tombstone_of(each) in tombstones}
 
 
 def _learn_from_receipts(session: Session) -> None:

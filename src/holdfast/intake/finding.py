@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from holdfast.errors import FileRefused, HoldfastError, InputOutputError, NotPermitted, SourceUnreachable
 from holdfast.limits import Limits
+from holdfast.records.data import Identity
 from holdfast.sourcelist import FolderSource
 from holdfast.sources.files import digest_of_delivery, list_folder, name_of, open_regular
 from holdfast.sources.kinds import kind_of_name, refuse_what_is_not_csv
@@ -41,6 +42,11 @@ class Found:
         return _digest(self.columns, self.sheet) if self.columns or self.sheet else ""
 
     @property
+    def identity(self) -> Identity:
+        """What its delivery is recognised by."""
+        return self.digest, self.read_as
+
+    @property
     def refused_as(self) -> str:
         """The same, with the limits that it may break."""
         return f"{self.read_as}+{_digest(self.limits)}"
@@ -64,9 +70,9 @@ class Lying:
     absent: tuple[HoldfastError, ...]
 
     @cached_property
-    def copies(self) -> Counter[str]:
-        """How many files lie there with the same bytes, by their digest."""
-        return Counter(file.digest for file in self.files)
+    def copies(self) -> Counter[Identity]:
+        """How many files lie there with the same bytes, to be read in the same way."""
+        return Counter(file.identity for file in self.files)
 
 
 Known = Callable[[Found], bool]

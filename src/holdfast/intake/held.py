@@ -16,7 +16,14 @@ from holdfast.dataset import quarantine_of
 from holdfast.records import EVERY_LINE, QuarantineAct, QuarantinedRow, SourceFile
 from holdfast.session import Session, utc
 from holdfast.sources.repaired import RowText
-from holdfast.store.quarantine import contradictions_beside, counted, held_batches, held_count, replace_texts
+from holdfast.store.quarantine import (
+    contradicting_batches,
+    contradictions_beside,
+    counted,
+    held_batches,
+    held_count,
+    replace_texts,
+)
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -120,6 +127,12 @@ class Held:
             for line in refused.column("line").to_pylist():
                 if line in repairs:
                     yield RowText(line, repairs[line])
+
+    def settled(self) -> Iterator[int]:
+        """The lines of the rows that contradicted an earlier one, and that somebody has dealt with since."""
+        for batch in contradicting_batches(self._path) if self._acted_on else ():
+            states = zip(batch.column("line").to_pylist(), self._states(batch), strict=True)
+            yield from (line for line, state in states if state != "open")
 
     def tally(self) -> Tally:
         """How the rows stand, counted."""

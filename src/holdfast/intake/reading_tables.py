@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from holdfast.dataset import next_number, quarantine_of
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from holdfast.dataset import next_number, quarantine_of, table_of, view_of
 from holdfast.errors import ConfigurationError, FileRefused, HoldfastError, NotPermitted, SourceUnreachable
 from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
@@ -13,11 +18,13 @@ from holdfast.intake.history import History
 from holdfast.intake.storing import Destination, Passing, Stored, store
 from holdfast.intake.taking import Taken
 from holdfast.records import SourceFile
+from holdfast.schema import LINE
 from holdfast.session import Session, utc_now
 from holdfast.sourcelist import DatabaseSource
 from holdfast.sources.database import DatabaseAddress, DatabaseRead, ReadingInterrupted
-from holdfast.store.files import move_into_place, unfinished
-from holdfast.store.quarantine import held_rows
+from holdfast.store.files import move_into_place, replacing, unfinished
+from holdfast.store.parts import copy_part
+from holdfast.store.quarantine import known_texts
 from holdfast.workspace import secret
 
 READINGS = 2
@@ -57,14 +64,15 @@ class _Table:
         destination = Destination(delivery=entry.number, part=unfinished(part), quarantine=unfinished(quarantine))
         try:
             stored, watermark = self._read(destination, last)
-            if last and stored.digest == last.digest:
+            if last and stored.digest == last.digest and not last.outdated:
                 return
             if last and not self.source.watermark and not self.source.may_be_empty:
                 self._refuse_nothing(stored, held[-1])
             for path in (part, quarantine):  # refused rows never without the part
                 move_into_place(unfinished(path), path)
         except FileRefused as error:
-            taken.files.append(replace(entry, number=0, status="refused", error=error.record(self.session.run_id)))
+            told = self.erased.told(error.record(self.session.run_id))
+            taken.files.append(replace(entry, number=0, status="refused", error=told))
             return
         finally:
             for path in (part, quarantine):
@@ -73,7 +81,7 @@ class _Table:
         file = replace(
             stored.told_in(entry),
             digest=stored.digest,
-            supersedes=superseded[0].digest if superseded else None,
+            supersedes=superseded[0].number if superseded else None,
             watermark=watermark,
         )
         news_only = self.source.watermark is not None
@@ -109,8 +117,8 @@ class _Table:
 
     def _read(self, destination: Destination, last: SourceFile | None) -> tuple[Stored, str | None]:
         """One reading in one snapshot; begun once more when the connection breaks in it."""
-        since = last.watermark if last and self.source.watermark else None
-        known = frozenset(self._refused_before()) if since else frozenset()
+        since = last.watermark if last and self.source.watermark and not last.outdated else None
+        known = known_texts(self._refused_before()) if since else None
         workspace = self.session.workspace
         for attempt in range(1, READINGS + 1):
             try:
@@ -124,18 +132,48 @@ class _Table:
                         Passing(erased=self.erased.recogniser(), refused_before=known),
                         self._progress,
                     )
-                    return stored, rows.watermark
+                return self._without_repeated(stored, destination, rows.again), rows.watermark
             except ReadingInterrupted:
                 if attempt == READINGS:
                     raise
         raise AssertionError("a reading either ends or raises")
 
-    def _refused_before(self) -> Iterator[str]:
-        """The texts of the rows of this source that are in quarantine already: in the overlap they come again."""
-        workspace = self.session.workspace
+    def _refused_before(self) -> Iterator[Path]:
+        """Where the rows of this source are that are in quarantine already: in the overlap they come again."""
         for file in self._readings():
-            if file.quarantined:
-                yield from (held.row.text for held in held_rows(quarantine_of(workspace, file)))
+            if file.quarantined or file.unlabelled:
+                yield quarantine_of(self.session.workspace, file)
+
+    def _without_repeated(self, stored: Stored, destination: Destination, again: int) -> Stored:
+        """Take out of the part what the first `again` rows only repeat of earlier readings: that it was read once more
+        makes no row newer than what others have delivered since.
+        """
+        current = {file.number for file in self.history.current}
+        earlier = frozenset(file.number for file in self._readings() if file.number in current)
+        if not (again and stored.valid and earlier):
+            return stored
+        parts = [part.path for part in table_of(self.session.workspace).parts() if part.holds(earlier)]
+        view = view_of(self.session.workspace, [*parts, destination.part])
+        found = self.session.engine.repeated(view, destination.delivery, again, earlier)
+        lines = np.concatenate([batch.column(LINE).to_numpy() for batch in found])
+        if not len(lines):
+            return stored
+        label, unlabelled = self.session.workspace.schema.target.name, 0
+
+        def stays(rows: pa.RecordBatch) -> NDArray[np.bool_]:
+            nonlocal unlabelled
+            gone = np.isin(rows.column(LINE).to_numpy(), lines)
+            unlabelled += rows.column(label).filter(pa.array(gone)).null_count
+            return ~gone
+
+        with replacing(destination.part) as copy:
+            copy_part(destination.part, copy, stays)
+        return replace(
+            stored,
+            valid=stored.valid - len(lines),
+            repeated=stored.repeated + len(lines),
+            unlabelled=stored.unlabelled - unlabelled,
+        )
 
     def _address(self) -> DatabaseAddress:
         source, root = self.source, self.session.workspace.root

@@ -20,10 +20,13 @@ from holdfast.dataset import (
     view_of,
     write_out,
 )
-from holdfast.intake.committing import quarantine_contradictions
+from holdfast.intake.committing import judge_what_was_left, parts_without, quarantine_contradictions
 from holdfast.intake.erased import erased_clients
+from holdfast.intake.replaying import taken_in
+from holdfast.intake.settling import settle
 from holdfast.intake.storing import is_of_erased
 from holdfast.records import SourceFile
+from holdfast.records.data import Identity
 from holdfast.render.words import count
 from holdfast.schema import DELIVERY
 from holdfast.session import Session, utc_now
@@ -49,6 +52,7 @@ def reconcile(session: Session) -> tuple[str, ...]:
     workspace, table = session.workspace, table_of(session.workspace)
     if table.version is None:
         return ()
+    settle(session)
     begun = workspace.state_folder / "mending"  # so that it is begun again where it was killed
     dataset = _Dataset(session, table, workspace.source, workspace.schema.digest)
     claims = session.ledger.claims(dataset.source, dataset.schema_digest)
@@ -62,6 +66,7 @@ def reconcile(session: Session) -> tuple[str, ...]:
         was_empty = not session.ledger.numbers()
         dataset.learn(claims.delivered_in)
         told = _restored(dataset) if was_empty else ()
+        judge_what_was_left(session)
     _sweep(session, table)
     return told
 
@@ -74,20 +79,20 @@ def _restored(dataset: _Dataset) -> tuple[str, ...]:
     return (f"the ledger was empty: {again}; {lost}",) if known else ()
 
 
-def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile, ...]:
+def withdraw_lost(session: Session, lying: Collection[Identity]) -> tuple[SourceFile, ...]:
     """Let deliveries be taken again whose rows are gone, if all that is lost can come again.
 
-    It can if its digest is among the files `lying` there, or if it was read from a table.
-    So a new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery
-    leave the table: they are gone, or were left by an output folder that was changed and is now the old one again.
-    Returns the deliveries that are to be taken again.
+    It can if it is among the files `lying` there, or if it was read from a table. So a new output_folder_path fills
+    itself, and a deleted folder is made anew. Parts that hold no current delivery leave the table: they are gone, or
+    were left by an output folder that was changed and is now the old one again. Returns the deliveries that are to be
+    taken again.
     """
     workspace, ledger, table = session.workspace, session.ledger, table_of(session.workspace)
     own = workspace.source, workspace.schema.digest
     current = ledger.current_deliveries(*own)
     lost = lost_deliveries(workspace, current)
     tables = {source.name for source in workspace.databases}
-    can_return = all(file.digest in lying or file.repairs or file.folder in tables for file in lost)
+    can_return = all(file.identity in lying or file.repairs or file.folder in tables for file in lost)
     again = tuple(lost) if can_return else ()
     read_again = {file.folder for file in again} & tables
     leaving = {f.number for f in (*again, *(f for f in current if f.folder in read_again))}  # tables from the beginning
@@ -102,6 +107,18 @@ def withdraw_lost(session: Session, lying: Collection[str]) -> tuple[SourceFile,
         left = [number for number in known if any(part.holds([number]) for part in unused)]
         table.commit("withdrawal", remove=unused, left=left)
     return again
+
+
+def withdraw_outdated(session: Session, lying: Collection[Identity]) -> None:
+    """Let files that lie there be read again, each as the delivery that it is, because an erasure was undone."""
+    workspace, table = session.workspace, table_of(session.workspace)
+    current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
+    leaving = [file.number for file in current if file.outdated and file.identity in lying]
+    if leaving:
+        touched, kept = parts_without(session, table, leaving, apart=True)
+        table.commit("withdrawal", add=kept, remove=touched, left=leaving)
+        for number in leaving:
+            session.ledger.withdraw_delivery(number)
 
 
 def _sweep(session: Session, table: DatasetTable) -> None:
@@ -139,23 +156,21 @@ class _Dataset:
 
     def learn(self, since: int) -> None:
         """Tell the ledger what came to the table after a version, and what left it."""
-        ledger, known = self.session.ledger, self.session.ledger.numbers()
-        new = [file for file in self.table.delivered_after(since) if file.number not in known]
-        for file in new:
-            ledger.record_delivery(self.session.run_id, self.source, self.schema_digest, file)
-        left = self.table.left_after(since)
+        ledger, left = self.session.ledger, self.table.left_after(since)
+        delivered = self.table.delivered_after(since)
+        known = {file.number: file for file in ledger.every_delivery()} if delivered or left else {}
+        superseded, current = {file.supersedes for file in known.values()}, {file.number for file in self.current}
+        last = {file.number: file for file in delivered}
+        for file in (each for each in delivered if each is last[each.number]):
+            before, version = known.get(file.number), file.version or 0
+            came_again = version > max(left.get(file.number, 0), before.version or 0) if before else True
+            if came_again and file.number not in current | superseded:
+                acts = tuple(taken_in(self.session, file, self.current)) if file.repairs else ()
+                ledger.record_delivery(self.session.run_id, self.source, self.schema_digest, file, acts)
+                known[file.number] = file
         for file in self.current if left else ():
-            if file.number in left:
+            if left.get(file.number, 0) > (known[file.number].version or 0):
                 ledger.withdraw_delivery(file.number)
-        for file in self._returned() if new else ():
-            ledger.withdraw_delivery(file.number)
-
-    def _returned(self) -> list[SourceFile]:
-        """Deliveries whose rows were lost once and came again with another one of the same bytes."""
-        parts, current = self.table.parts(), self.current
-        held = [file for file in current if any(part.holds([file.number]) for part in parts)]
-        digests = {file.digest for file in held}
-        return [file for file in current if file not in held and file.digest in digests]
 
     def mend(self, erased: Tombstones | None) -> _Rows:
         """Take out what is no longer current and who was erased, and let the ledger forget versions that are gone.
@@ -250,7 +265,8 @@ def _mend_all(session: Session) -> str:
         write_out(session)
     told = (
         f"{workspace.show(workspace.output_folder)} was not as the record knows it, as when a backup was put back: "
-        f"{superseded:,} rows of superseded deliveries and {gone:,} of erased clients were taken out of it again"
+        f"{count(superseded, 'row', 'rows')} of superseded deliveries and {gone:,} of erased clients were taken out of "
+        "it again"
     )
     session.journal.write("mended", utc_now(), run=session.run_id, told=told)
     return told

@@ -9,12 +9,15 @@ from itertools import islice
 import pyarrow as pa
 
 from holdfast.errors import FileRefused, UsageError, excerpt
+from holdfast.intake.erased import erased_clients
+from holdfast.intake.storing import are_of_erased
 from holdfast.records import QuarantineAct, QuarantineDone, QuarantinedRow, RejectedRow, SourceFile
 from holdfast.schema import Schema
 from holdfast.session import Session, utc_now
 from holdfast.sources.casting import cast
 from holdfast.sources.corrections import ChangedCell, Corrections, changed_cells
 from holdfast.sources.repaired import BATCH_ROWS, RepairedRows, RowText
+from holdfast.store.tombstones import Tombstones
 from holdfast.workspace import current_user
 
 SHOWN_IDS = 100
@@ -93,10 +96,12 @@ def keep_repairs(
     """Keep the new texts of a delivery's rows, if every one of them keeps the schema; where not, or where `texts`
     raises, none is kept.
 
-    Raises UsageError that names the first row that would still be refused, and its place in the `table`, if any.
+    Raises UsageError that names the first row that would still be refused, and its place in the `table`, if any; and
+    for a row that would be that of an erased client.
     """
     kept: list[str] = []
     rows = 0
+    erased = erased_clients(session).recogniser()
     actor, now = current_user(), utc_now()
 
     def repairs() -> Iterator[QuarantineAct]:
@@ -105,6 +110,8 @@ def keep_repairs(
         refusals = 0
         remaining = iter(texts)
         while some := list(islice(remaining, BATCH_ROWS)):
+            if erased is not None:
+                _refuse_erased(session, file, some, erased, table)
             check = checked(session, file, some)
             refused += check.refused
             refusals += check.refusals
@@ -117,6 +124,23 @@ def keep_repairs(
 
     session.ledger.record_acts(session.run_id, repairs())
     return QuarantineDone(act="repaired", rows=rows, ids=tuple(kept), notices=(), next=NEXT)
+
+
+def _refuse_erased(
+    session: Session, file: SourceFile, texts: Sequence[RowText], erased: Tombstones, table: Corrections | None
+) -> None:
+    """Raises UsageError for a row that names an erased client, without the id: the ledger would hold it again."""
+    client = session.workspace.schema.client.name
+    theirs = are_of_erased([row.text for row in texts], file.header, client, erased)
+    if theirs.any():
+        row = texts[int(theirs.argmax())]
+        raise UsageError(
+            f"row {file.number}:{row.line} would be that of a client who was erased",
+            file=None if table is None else table.name,
+            row=None if table is None else table.row(row.line),
+            hint="nothing was changed; write another id, or let the row go (holdfast quarantine waive); holdfast erase "
+            "--undo takes an erased client in again",
+        )
 
 
 def checked(session: Session, file: SourceFile, texts: Iterable[RowText]) -> RepairedRows:

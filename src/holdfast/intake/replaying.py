@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow.compute as pc
+
 from holdfast.dataset import next_number, quarantine_of, table_of, view_of
 from holdfast.intake.committing import Fresh, commit, part_path
 from holdfast.intake.erased import Erased
+from holdfast.intake.held import Quarantine
 from holdfast.intake.history import History
 from holdfast.intake.storing import Destination, Passing, store
 from holdfast.records import QuarantineAct, SourceFile
@@ -17,6 +20,7 @@ from holdfast.schema import DELIVERY, LINE
 from holdfast.session import Session, utc_now
 from holdfast.sources.repaired import RepairedRows, RowText
 from holdfast.store.files import replacing
+from holdfast.store.parts import part_batches
 from holdfast.workspace import current_user
 
 
@@ -35,20 +39,14 @@ def replay_rows(
     Where the latest row of a key counts, a row is let go (waived) if a delivery after that in which it stood first
     has brought one with the same key: taken in now, it would count as the newest.
     `texts` are gone through several times, and never held in memory all at once.
-    The table's commit comes first and is known by the rows' digest; rows that a crash left unmarked are marked by
-    the next call.
+    The table's commit comes first; that its rows were taken in is recorded with the delivery, if need be by the next
+    command (see `taken_in`).
     """
     workspace = session.workspace
     name = origin.name if origin.repairs else f"{origin.name} (repaired)"
     reading = f"reading {name}"
     longest = workspace.limits.field_characters
     rows = RepairedRows(texts, origin.header, name, workspace.schema, origin.digest, longest=longest)
-    twin = history.twin(rows.digest)
-    if twin:
-        for _ in rows:
-            pass
-        _mark(session, origin, rows.taken, twin.number)
-        return Replayed(())
     file = SourceFile(
         number=next_number(session),
         name=rows.name,
@@ -74,9 +72,31 @@ def replay_rows(
         return others._replace(overtaken=len(overtaken))
     if not stored.rows:
         return Replayed(())
-    committed = commit(session, history, [Fresh(file=stored.told_in(file), part=part)])
-    _mark(session, origin, rows.taken, file.number)
-    return Replayed(committed)
+    acts = _taken_in(origin, rows.taken, file.number)
+    return Replayed(commit(session, history, [Fresh(file=stored.told_in(file), part=part, acts=acts)]))
+
+
+def taken_in(session: Session, file: SourceFile, current: Sequence[SourceFile]) -> Iterator[QuarantineAct]:
+    """What a delivery of repaired rows did to the refused ones, where a crash or a lost ledger left that unrecorded.
+
+    They may have been refused twice: with the delivery in which they stood first, and when they were taken in.
+    """
+    quarantine = Quarantine(session.workspace, session.ledger)
+    lines = _lines_of(session, file)
+    for origin in (each for each in reversed(current) if file.repairs in (each.number, each.repairs)):
+        repaired = {row.line for row in quarantine.of(origin).repaired()}
+        told = lines if origin.number == file.repairs else lines & repaired
+        yield from _taken_in(origin, sorted(told), file.number)
+        lines -= told
+
+
+def _lines_of(session: Session, file: SourceFile) -> set[int]:
+    lines: set[int] = set()
+    for part in table_of(session.workspace).parts():
+        for batch in part_batches(part.path) if part.holds([file.number]) and part.path.is_file() else ():
+            own = batch.filter(pc.equal(batch.column(DELIVERY), file.number))
+            lines.update(own.column(LINE).to_pylist())
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +128,9 @@ def _overtaken(session: Session, history: History, file: SourceFile, part: Path)
     return {row[LINE]: later[row[DELIVERY]] for row in found}
 
 
-def _mark(session: Session, origin: SourceFile, lines: Iterable[int], number: int) -> None:
+def _taken_in(origin: SourceFile, lines: Iterable[int], number: int) -> Iterator[QuarantineAct]:
     done = _act(origin)
-    session.ledger.record_acts(session.run_id, (replace(done, line=line, replayed_as=number) for line in lines))
+    return (replace(done, line=line, replayed_as=number) for line in lines)
 
 
 def _waive(session: Session, origin: SourceFile, overtaken: Mapping[int, SourceFile]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import BinaryIO
 
 from holdfast.dataset import next_number, quarantine_of
@@ -17,6 +18,7 @@ from holdfast.intake.reading_files import Request, store_files
 from holdfast.intake.storing import Destination, Stored
 from holdfast.machine import cores
 from holdfast.records import RejectedRow, SourceFile
+from holdfast.records.data import Identity
 from holdfast.session import Session, utc_now
 from holdfast.sources.files import digest_of_delivery, open_regular
 from holdfast.sources.parsed import Reading
@@ -44,7 +46,7 @@ def take_files(session: Session, history: History, lying: Lying, erased: Erased)
     """Deal with every file that lies there and is not known yet."""
     taken = Taken()
     new = [file for file in lying.files if not history.knows(file)]
-    for group in _groups(new):
+    for group in _groups(sorted(new, key=history.turn)):
         _Group(session, history, lying, erased, taken).take(group)
     return taken
 
@@ -80,18 +82,18 @@ class _Group:
         """Read those that are no copies of others, then commit all in their order."""
         number = next_number(self.session)
         entries = [self._entry(file, number + place) for place, file in enumerate(files)]
-        originals: dict[str, tuple[Found, SourceFile]] = {}
+        originals: dict[Identity, tuple[Found, SourceFile]] = {}
         for file, entry in zip(files, entries, strict=True):
-            if self.history.twin_of(file) is None and self.history.refused_twin(file) is None:
-                originals.setdefault(file.digest, (file, entry))
+            if self.history.twin(file.identity) is None and self.history.refused_twin(file) is None:
+                originals.setdefault(file.identity, (file, self._as_before(file, entry)))
         outcomes = self._read(list(originals.values()))
         fresh: list[Fresh] = []
         again: list[Found] = []
         for file, entry in zip(files, entries, strict=True):
-            outcome = outcomes.get(file.digest)
-            is_original = file.digest in originals and originals[file.digest][1] is entry
-            if is_original and isinstance(outcome, Stored):
-                fresh.append(self._fresh(file, entry, outcome))
+            original, outcome = originals.get(file.identity), outcomes.get(file.identity)
+            is_original = original is not None and original[0] is file
+            if original and is_original and isinstance(outcome, Stored):
+                fresh.append(self._fresh(*original, outcome))
             elif not is_original and isinstance(outcome, FileRefused) and not self.history.refused_twin(file):
                 again.append(file)
             else:
@@ -114,27 +116,42 @@ class _Group:
             read_as=file.refused_as,
         )
 
-    def _read(self, files: Sequence[tuple[Found, SourceFile]]) -> dict[str, Stored | HoldfastError]:
-        """What became of each file, by digest."""
-        outcomes: dict[str, Stored | HoldfastError] = {}
+    def _as_before(self, file: Found, entry: SourceFile) -> SourceFile:
+        """What comes again because its rows were lost is the delivery that it was: what was done to its refused rows
+        still holds, and so does what was learned from it.
+        """
+        before = self.history.withdrawn(file)
+        if before is None:
+            return entry
+        return replace(
+            entry,
+            number=before.number,
+            received=before.received,
+            former=before.former,
+            supersedes=before.supersedes,
+        )
+
+    def _read(self, files: Sequence[tuple[Found, SourceFile]]) -> dict[Identity, Stored | HoldfastError]:
+        """What became of each file."""
+        outcomes: dict[Identity, Stored | HoldfastError] = {}
         with ExitStack() as stack:
             requests = []
             for file, entry in files:
                 try:
                     stream = stack.enter_context(open_regular(file.path))
                 except (FileRefused, InputOutputError, NotPermitted) as error:  # it could be read a moment ago
-                    outcomes[file.digest] = _Moving(error.message)
+                    outcomes[file.identity] = _Moving(error.message)
                 else:
                     requests.append(self._request(file, entry, stream))
-            readable = [file for file, _ in files if file.digest not in outcomes]
+            readable = [file for file, _ in files if file.identity not in outcomes]
             # They end before the rows are compared: what they hold would count as well.
             readers = stack.enter_context(Readers(_worth(readable)))
             for file, outcome in zip(readable, store_files(readers, requests, self.session.progress), strict=True):
-                outcomes[file.digest] = self._checked(file, outcome)
+                outcomes[file.identity] = self._checked(file, outcome)
         return outcomes
 
     def _request(self, file: Found, entry: SourceFile, stream: BinaryIO) -> Request:
-        part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
+        part, quarantine = self._part(file, entry), quarantine_of(self.session.workspace, entry)
         for folder in (part.parent, quarantine.parent):
             folder.mkdir(parents=True, exist_ok=True)
         return Request(
@@ -162,9 +179,12 @@ class _Group:
             return _Moving(outcome.message)
         return outcome
 
+    def _part(self, file: Found, entry: SourceFile) -> Path:
+        return part_path(self.session, entry, came_before=self.history.withdrawn(file) is not None)
+
     def _fresh(self, file: Found, entry: SourceFile, stored: Stored) -> Fresh:
         """The delivery as it will be committed, its two files in their places."""
-        part, quarantine = part_path(self.session, entry), quarantine_of(self.session.workspace, entry)
+        part, quarantine = self._part(file, entry), quarantine_of(self.session.workspace, entry)
         for path in (part, quarantine):  # refused rows never without the part
             move_into_place(unfinished(path), path)
         superseded = self.history.superseded_by(file, self.lying)
@@ -186,13 +206,13 @@ class _Group:
             return
         if isinstance(outcome, HoldfastError) and not isinstance(outcome, FileRefused):
             raise outcome
-        twin = self.history.twin_of(file) or self.history.refused_twin(file)
+        twin = self.history.twin(file.identity) or self.history.refused_twin(file)
         if twin:
             entry = _copy_of(twin, entry)
         elif isinstance(outcome, FileRefused):
-            entry = replace(entry, error=outcome.record(self.session.run_id))
+            entry = replace(entry, error=self.erased.told(outcome.record(self.session.run_id)))
         # A file that moved to another's name, as in a rotation, takes nobody's place; a copy of one that stayed does.
-        changed = self.lying.copies[file.digest] > 1 and entry.status == "duplicate"
+        changed = self.lying.copies[file.identity] > 1 and entry.status == "duplicate"
         superseded = self.history.superseded_by(file, self.lying) if changed else ()
         if superseded:
             self._commit([Fresh(file=_superseding(entry, superseded), superseded=superseded)])
@@ -218,11 +238,13 @@ def _superseding(entry: SourceFile, superseded: Sequence[SourceFile]) -> SourceF
     if not superseded:
         return entry
     told = f"{entry.name}: supersedes the delivery of {superseded[0].received}, whose rows leave the dataset"
-    return replace(entry, supersedes=superseded[0].digest, notices=(*entry.notices, told))
+    return replace(entry, supersedes=superseded[0].number, notices=(*entry.notices, told))
 
 
 def _copy_of(twin: SourceFile, entry: SourceFile) -> SourceFile:
     same = f"{entry.name}: the same bytes as {twin.name}"
     if twin.status == "refused":
         return replace(entry, error=twin.error, notices=(same,))
-    return replace(entry, status="duplicate", rows=twin.rows, duplicate=twin.rows, notices=(same,))
+    return replace(
+        entry, status="duplicate", rows=twin.rows, duplicate=twin.rows, read_as=twin.read_as, notices=(same,)
+    )

@@ -105,9 +105,10 @@ class CheckedColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaCheck:
-    """A file against the schema, without taking anything in: `rows` = `accepted` + `quarantined`.
+    """A file against the schema, without taking anything in: `rows` = `accepted` + `duplicate` + `quarantined`.
 
-    `accepted` = `exited` + `stayed` + `unlabelled`; rows that the dataset has already, or twice, are among them.
+    Its rows are compared with each other by the workspace's rule for conflicts, and not with those of the dataset.
+    `exited` + `stayed` + `unlabelled`: the rows that keep the schema, be they duplicates or contradict others.
     `extra`: columns of the file that are not in the schema and would be left out. `broken`: the most frequent first.
     """
 
@@ -125,6 +126,12 @@ class SchemaCheck:
     extra: tuple[str, ...]
     notices: tuple[str, ...]
     seconds: float
+    duplicate: int = 0
+
+    @property
+    def keeping(self) -> int:
+        """Rows that keep the schema."""
+        return self.exited + self.stayed + self.unlabelled
 
     @property
     def exit_status(self) -> int:

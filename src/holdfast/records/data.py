@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+Identity = tuple[str, str]
+"""The digest of a file's bytes, and one of how they are read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
@@ -28,9 +31,11 @@ class SourceFile:
     without a usable label. `erased`: rows of clients who were erased.
     `former`: its digests before clients were erased from the file itself. `read_as`: a digest of the source's names
     of columns and sheet, and, where it was refused, of the limits: under others it is read again.
-    `supersedes`: the digest of the delivery that this one replaces. `repairs`: the number of the delivery whose
+    `outdated`: an erasure was undone since, so it is to be read again, as the same delivery.
+    `supersedes`: the number of the delivery that this one replaces. `repairs`: the number of the delivery whose
     quarantined rows these are. `watermark`: up to where a table has been read. `version`: the dataset's version
-    that holds its rows.
+    that holds its rows. What became of its rows is told as it was when they came: what is superseded later, or
+    contradicted no longer, does not change it.
     """
 
     number: int
@@ -50,12 +55,18 @@ class SourceFile:
     unlabelled: int = 0
     former: tuple[str, ...] = ()
     read_as: str = ""
-    supersedes: str | None = None
+    outdated: bool = False
+    supersedes: int | None = None
     repairs: int | None = None
     watermark: str | None = None
     version: int | None = None
     notices: tuple[str, ...] = ()
     error: dict[str, Any] | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """What it is recognised by: its bytes, and how they are read. Two sources may read one file in two ways."""
+        return self.digest, self.read_as
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,6 +68,11 @@ class Remnant:
     reason: str
     next: str
 
+    @property
+    def is_found(self) -> bool:
+        """False for a place that could not be searched, and where the client may be or not."""
+        return not self.reason.startswith("it could not be read")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasurePlan:
@@ -80,6 +85,10 @@ class ErasurePlan:
     `unreadable_versions`: those that are gone. `searched`: the folders in which every file was searched byte by byte,
     `files_searched` how many files. `remaining`: what is left in them: nothing, or the erasure is not complete.
     `elsewhere`: what belongs to others, where Holdfast only reads.
+
+    `in_advance`: the datasets had no row of the client, who is kept out from now on; rows were removed that have
+    exactly this id, and nothing else. `mentioned`: files in which the id occurs, perhaps as a word, and which were
+    left as they are.
     """
 
     rows: int
@@ -95,6 +104,8 @@ class ErasurePlan:
     remaining: tuple[Remnant, ...]
     elsewhere: tuple[Remnant, ...]
     seconds: float
+    in_advance: bool = False
+    mentioned: tuple[Remnant, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

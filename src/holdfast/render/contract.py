@@ -79,7 +79,9 @@ def pasteable(schema: dict[str, Any]) -> Iterator[str]:
 def check_lines(record: SchemaCheck) -> Lines:
     """What a terminal shows of a file that was checked against the schema."""
     how = f", read as the source {record.source}" if record.source else ""
-    rows = f"{count(record.rows, 'row', 'rows')} = {record.accepted:,} accepted + {record.quarantined:,} quarantined"
+    twice = f" + {record.duplicate:,} duplicate" if record.duplicate else ""
+    parts = f"{record.accepted:,} accepted{twice} + {record.quarantined:,} quarantined"
+    rows = f"{count(record.rows, 'row', 'rows')} = {parts}"
     yield f"{excerpt(record.file)}{how}: {rows} ({record.seconds:.1f} s; nothing was taken in)"
     yield _checked(record)
     if record.accepted:
@@ -138,7 +140,7 @@ def _json(value: Any) -> str:
 def _checked(record: SchemaCheck) -> Table:
     cells = []
     for column in record.columns:
-        missing = percent(100 * column.missing / record.accepted) if column.missing else ""
+        missing = percent(100 * column.missing / record.keeping) if column.missing else ""
         refused = f"{column.refused:,}" if column.refused else ""
         cells.append((column.name, column.type, column.unit or "", missing, *_extremes(column), refused))
     headings = ("column", "type", "unit", "missing", "smallest", "largest", "refused")
@@ -181,7 +183,8 @@ def _verdict(record: SchemaCheck) -> str:
     if not record.rows:
         return "verdict: it keeps the schema, and it has no rows"
     if not record.quarantined:
-        return "verdict: it keeps the schema; every row would be taken in"
+        twice = f" but {count(record.duplicate, 'duplicate', 'duplicates')}" if record.duplicate else ""
+        return f"verdict: it keeps the schema; every row{twice} would be taken in"
     if not record.accepted:
         return "verdict: no row would be taken in"
     share = percent(100 * record.quarantined / record.rows)

@@ -32,8 +32,8 @@ def history_lines(record: DatasetHistory) -> Lines:
     ]
     headings = ("version", "committed (UTC)", "purpose", "delivery", "rows delivered", "")
     yield Table(headings, rows, numbers=(0, 4), most=SHOWN_VERSIONS)
-    if readable:
-        yield f"next: holdfast dataset export FILE.csv --as-of {max(readable)}"
+    if with_rows := readable - {each.version for each in record.versions if each.delivery is None and each.rows == 0}:
+        yield f"next: holdfast dataset export FILE.csv --as-of {max(with_rows)}"
 
 
 def export_lines(record: DatasetExport) -> Lines:

@@ -85,7 +85,7 @@ def metric_text(metric: Metric) -> str:
 
 def _train(record: TrainRecord) -> Lines:
     exited = f"{record.exited:,} of whom exited ({record.exited / record.rows:.1%})"
-    yield f"trained on {record.rows:,} clients, {exited}, in {record.seconds:.1f} s"
+    yield f"trained on {count(record.rows, 'client', 'clients')}, {exited}, in {record.seconds:.1f} s"
     coefficients = [*zip(record.features, record.coefficients, strict=True), ("(intercept)", record.intercept)]
     cells = [(feature, f"{coefficient:+.6g}") for feature, coefficient in coefficients]
     yield Table(("feature", "coefficient (log-odds per unit)"), cells, numbers=(1,))
@@ -97,7 +97,7 @@ def _train(record: TrainRecord) -> Lines:
 
 
 def _score(card: Scorecard) -> Lines:
-    yield f"F1 {metric_text(card.f1)} on {card.rows:,} clients, {card.exited:,} exited ({card.data})"
+    yield f"F1 {metric_text(card.f1)} on {count(card.rows, 'client', 'clients')}, {card.exited:,} exited ({card.data})"
     cells = [(_metric_name(name, card.capacity), metric_text(metric)) for name, metric in card.metrics.items()]
     yield Table(("metric", "value (95 % interval)"), cells, numbers=(1,))
     yield from notes(card.notices)
@@ -128,8 +128,8 @@ def _release(release: Release) -> Lines:
 def _diagnosis(record: Diagnosis) -> Lines:
     if record.predictions:
         exits = sum(each.prediction for each in record.predictions.predictions)
-        of = f"{record.predictions.rows:,} rows of {record.predictions.location}"
-        yield f"release {record.release} predicts {exits:,} exits among {of}"
+        of = f"{count(record.predictions.rows, 'row', 'rows')} of {record.predictions.location}"
+        yield f"release {record.release} predicts {count(exits, 'exit', 'exits')} among {of}"
     cells = [
         (each.column, f"{each.missing_percent:.2f}", *map(_figure, (each.mean, each.median, each.standard_deviation)))
         for each in record.columns
@@ -177,7 +177,7 @@ def _run(record: RunRecord) -> Lines:
     elif record.ingest:
         yield from pending(record.ingest)
     if record.train and record.score:
-        rows = f"{record.train.rows:,} clients, {record.train.exited:,} exited"
+        rows = f"{count(record.train.rows, 'client', 'clients')}, {record.train.exited:,} exited"
         yield f"trained on {rows}; F1 on the test data: {metric_text(record.score.f1)}, n = {record.score.rows:,}"
     if record.release:
         yield _in_production(record.release)
@@ -256,7 +256,7 @@ def _status(record: Status) -> Lines:
     if record.scorecard:
         card = record.scorecard
         parts = [f"{name} {metric_text(card.metrics[key])}" for name, key in (("F1", "f1"), ("ROC AUC", "roc_auc"))]
-        yield f"how good: {', '.join(parts)} on {card.rows:,} clients"
+        yield f"how good: {', '.join(parts)} on {count(card.rows, 'client', 'clients')}"
     if record.dataset:
         yield f"{dataset_text(record.dataset)}, from {count(record.dataset.deliveries, 'delivery', 'deliveries')}"
     if record.deliveries:

@@ -139,9 +139,10 @@ def _assessments(assessments: Sequence[TracedAssessment]) -> Lines:
 def receipt_lines(record: ErasureReceipt) -> Lines:
     """What a terminal shows of an erasure: the verdict, who, when and why, what went where, and what is left to do."""
     yield _verdict(record)
-    yield f"tombstone {plain(record.tombstone)}: it names nobody, and keeps later deliveries from bringing them back"
-    yield f"erased {plain(record.erased)} by {plain(record.actor)}: {plain(record.reason, 1000)}"
-    yield from _changed(record, "removed from", "are read without the client from now on")
+    yield f"tombstone {plain(record.tombstone)}: it names nobody; later rows of the client are known by it and left out"
+    done = "kept out since" if record.in_advance else "erased"
+    yield f"{done} {plain(record.erased)} by {plain(record.actor)}: {plain(record.reason, 1000)}"
+    yield from _changed(record, "removed from", "read without the client from now on", "no longer readable")
     yield f"receipt: {plain(record.receipt)} ({record.seconds:.1f} s)"
     if record.remaining:
         yield "next: see to the places above, then run the same command again: it finishes what was begun"
@@ -155,7 +156,11 @@ def receipt_lines(record: ErasureReceipt) -> Lines:
 def plan_lines(record: ErasurePlan) -> Lines:
     """What a terminal shows of an erasure that was only tried: what would go where, and what would be left."""
     yield "dry run: nothing was changed"
-    yield from _changed(record, "would be removed from", "would be read without the client")
+    if record.in_advance:
+        yield "the dataset has no row of the client, who would be kept out"
+    yield from _changed(
+        record, "would be removed from", "would be read without the client", "would no longer be readable"
+    )
     if record.remaining:
         yield "next: see to the places above; without --dry-run the rest is erased"
 
@@ -171,21 +176,28 @@ def undone_lines(record: ErasureUndone) -> Lines:
         yield "next: deliver the client's rows; no file or table that was taken before had any"
 
 
-def _changed(record: ErasurePlan, removed: str, read: str) -> Lines:
+def _changed(record: ErasurePlan, removed: str, read: str, lost: str) -> Lines:
     """What an erasure changed, or would change, and what is left."""
-    rows = count(record.rows, "delivered row", "delivered rows") if record.rows else "no row"
-    yield f"the dataset had {rows} of the client"
+    if record.rows or not record.in_advance:
+        rows = count(record.rows, "delivered row", "delivered rows") if record.rows else "no row"
+        yield f"the dataset had {rows} of the client"
     if record.cleaned:
         cells = [(place, f"{number:,}") for place, number in record.cleaned.items()]
         yield Table((removed, "rows, lines or values"), cells, numbers=(1,), most=SHOWN_PLACES)
     yield from notes(record.deleted, "deleted as a whole")
     if record.changed_versions:
-        yield f"earlier versions of the dataset that {read}: {spans(record.changed_versions)}"
+        yield f"{read}: {_versions(record.changed_versions)}"
     if record.unreadable_versions:
-        yield f"earlier versions of the dataset that can no longer be read: {spans(record.unreadable_versions)}"
+        yield f"{lost}: {_versions(record.unreadable_versions)}"
     yield from _learned(record)
-    yield from _remnants(record.remaining, "still found in")
-    yield from _remnants(record.elsewhere, "elsewhere")
+    yield from _remnants([each for each in record.remaining if each.is_found], "still found in")
+    yield from _remnants([each for each in record.remaining if not each.is_found], "COULD NOT BE SEARCHED")
+    yield from _remnants(record.elsewhere, "belongs to others")
+    yield from _remnants(record.mentioned, "the id occurs in")
+
+
+def _versions(versions: Sequence[int]) -> str:
+    return f"{'version' if len(versions) == 1 else 'versions'} {spans(versions)} of the dataset"
 
 
 def _remnants(places: Sequence[Remnant], heading: str) -> Lines:
@@ -195,11 +207,22 @@ def _remnants(places: Sequence[Remnant], heading: str) -> Lines:
 
 
 def _verdict(record: ErasureReceipt) -> str:
-    searched = f"{count(record.files_searched, 'file', 'files')} searched"
-    if not record.remaining:
-        return f"erased: {searched}, no trace of the client" + (" but elsewhere" if record.elsewhere else "")
-    places = count(len(record.remaining), "place", "places")
-    return f"NOT ERASED EVERYWHERE: {searched}, STILL FOUND in {places}, see below"
+    found = sum(each.is_found for each in record.remaining)
+    unsearched = len(record.remaining) - found
+    searched = f"{count(record.files_searched - unsearched, 'file', 'files')} searched"
+    left = [f"STILL FOUND in {count(found, 'place', 'places')}"] if found else []
+    left += [f"{count(unsearched, 'place', 'places')} COULD NOT BE SEARCHED"] if unsearched else []
+    if record.in_advance:
+        left += [f"the id occurs in {count(len(record.mentioned), 'place', 'places')}"] if record.mentioned else []
+        told = ", ".join((searched, *left)) + (", see below" if left else "")
+        return f"kept out from now on: the dataset has no row of the client; {told}"
+    if left:
+        verdict = "NOT ERASED EVERYWHERE" if found else "PERHAPS NOT ERASED EVERYWHERE"
+        return f"{verdict}: {', '.join((searched, *left))}, see below"
+    if record.elsewhere:
+        places = f"{count(len(record.elsewhere), 'place', 'places')} of others, see below"
+        return f"erased from the workspace: {searched}, no trace of the client is left in it; {places}"
+    return f"erased: {searched}, no trace of the client is left"
 
 
 def spans(numbers: Sequence[int]) -> str:
@@ -220,6 +243,7 @@ def _learned(record: ErasurePlan) -> Lines:
     if not record.models:
         yield "no model has learned from the client"
         return
-    serving = "" if record.in_production else "; none of them is in production"
+    not_serving = "; it is not in production" if len(record.models) == 1 else "; none of them is in production"
+    serving = "" if record.in_production else not_serving
     yield f"{count(len(record.models), 'model has', 'models have')} learned from the client{serving}:"
     yield _models_table(record.models)

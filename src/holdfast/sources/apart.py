@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
@@ -26,6 +26,19 @@ def open_apart(readers: Readers, stream: BinaryIO, name: str, reading: Reading) 
     wanted = {"wanted": "rows", **words_of_reading(reading)}
     with readers.lend() as child:
         question = Question(stream=stream, name=name, limits=reading.limits, wanted=wanted)
+        yield _Apart(child.ask(question), name)
+
+
+@contextmanager
+def open_corrected_apart(
+    readers: Readers, stream: BinaryIO, name: str, header: Sequence[str], limits: Limits
+) -> Iterator[DeliveredFile]:
+    """The corrected table in `stream`, which is at its start, as one of `readers` reads it (see `CorrectedFile`).
+
+    Opening and reading raise what `CorrectedFile` does, and what `Child.ask` does.
+    """
+    with readers.lend() as child:
+        question = Question(stream=stream, name=name, limits=limits, wanted={"wanted": "corrections", "header": header})
         yield _Apart(child.ask(question), name)
 
 

@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import date
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from holdfast.errors import excerpt
 from holdfast.schema import Column
 from holdfast.sources.files import CONTROL
+from holdfast.sources.typed import EXACT_IN_FLOAT
 
 Mask = NDArray[np.bool_]
 Rules = dict[str, Mask]
@@ -33,6 +35,8 @@ NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?$"
 DATE = r"^[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]+)?)?(Z|\+00:00)?)?$"
 LARGEST_INTEGER = 10**18
 """No whole number that INTEGER admits reaches it."""
+
+EXACTLY = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 SHOWN_CATEGORIES = 8
 
@@ -110,8 +114,35 @@ def _integer(texts: pa.StringArray, present: Mask, _column: Column) -> tuple[pa.
 def _number(texts: pa.StringArray, present: Mask, _column: Column) -> tuple[pa.Array, Rules]:
     valid = _mask(pc.match_substring_regex(texts, NUMBER)) & present
     values = pc.cast(_nulled(texts, ~valid), pa.float64())
-    infinite = _mask(pc.is_inf(values))
-    return _nulled(values, infinite), {"not a number": present & ~valid, "not a finite number": infinite}
+    numbers = values.to_numpy(zero_copy_only=False)
+    infinite = np.isinf(numbers)
+    changed = ((numbers == 0) | (np.abs(numbers) >= EXACT_IN_FLOAT)) & ~infinite
+    for row in np.flatnonzero(changed).tolist():
+        changed[row] = not is_held(texts[row].as_py(), numbers[row])
+    return _nulled(values, infinite | changed), {
+        "not a number": present & ~valid,
+        "not a finite number": infinite,
+        "not exact in floating point": changed & (numbers != 0),
+        "rounds to 0 in floating point": changed & (numbers == 0),
+    }
+
+
+def is_held(text: str, number: float) -> bool:
+    """True if the float64 nearest to what `text` says, a finite decimal number, may stand for it.
+
+    It may where it is off by no more than half a unit of the last digit, or half of 1 if that is a decimal place: so
+    a whole number is held exactly or not at all, and 0.1 and 1e23 are held. Only 0 may become 0.
+
+    >>> is_held("9007199254740993", 2.0**53), is_held("9007199254740992.3", 2.0**53), is_held("1e-400", 0.0)
+    (False, True, False)
+    """
+    if 0 < abs(number) < EXACT_IN_FLOAT:
+        return True
+    said = Decimal(text)
+    if number == 0:
+        return said == 0
+    last = max(0, int(said.as_tuple().exponent))
+    return EXACTLY.subtract(Decimal(number), said).copy_abs() <= Decimal((0, (5,), last - 1))
 
 
 def _date(texts: pa.StringArray, present: Mask, _column: Column) -> tuple[pa.Array, Rules]:
@@ -185,7 +216,8 @@ def _all_but(plain: bytes) -> Mask:
 
 
 DIGITS = _Plain(ord("0"), ord("9"), _all_but(b"-0123456789"), longest=18)
-# The slash makes it one range: that it is no part of a number is found by the cast. 300 digits do not overflow.
+# The slash makes it one range: that it is no part of a number is found by the cast. With 300 digits a number neither
+# overflows nor becomes 0.
 DECIMALS = _Plain(ord("-"), ord("9"), _all_but(b"-./0123456789"), longest=300)
 # In UTF-8 every character of CONTROL begins with one of these bytes.
 HARMLESS = _Plain(0x20, 0x7E, np.isin(np.arange(256), [*range(0x20), 0x7F, 0xC2, 0xD8, 0xE2, 0xEF]))
@@ -218,9 +250,14 @@ def _read_plain(texts: pa.StringArray, column: Column) -> tuple[pa.Array, Mask]:
         return _plain_labels(data, offsets, column) or nothing
     odd = _odd(data, offsets, _plain_for(column))
     try:
-        return pc.cast(_nulled(texts, odd) if odd.any() else texts, kind), odd
+        values = pc.cast(_nulled(texts, odd) if odd.any() else texts, kind)
     except pa.ArrowInvalid:  # such as 1.2.3: the characters of a number, and none all the same
         return nothing
+    if column.type == "number":  # straight from memory: whatever stands there for an odd cell, it stays odd
+        numbers = np.frombuffer(values.buffers()[1], np.float64)[values.offset : values.offset + len(values)]
+        if not -EXACT_IN_FLOAT < numbers.min() <= numbers.max() < EXACT_IN_FLOAT:
+            odd |= ~(np.abs(numbers) < EXACT_IN_FLOAT)
+    return values, odd
 
 
 def _plain_for(column: Column) -> _Plain:

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
+import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
-from itertools import islice, product
+from itertools import product
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import TemporaryFile
+from types import TracebackType
 
 import numpy as np
-import pyarrow as pa
+import pyarrow.compute as pc
 
-from holdfast.errors import FileRefused, excerpt, from_os_error
-from holdfast.formulas import NUMBER, meant_by, safe_field
-from holdfast.limits import Limits
-from holdfast.sources.files import BLOCK, read_block
-from holdfast.sources.kinds import UTF16_MARKS
+from holdfast.errors import FileRefused, from_os_error
+from holdfast.formulas import NUMBER, safe_field
+from holdfast.schema import LINE
+from holdfast.sources.parsed import Delivered
 from holdfast.sources.repaired import fields_of
 from holdfast.sources.typed import as_csv
-from holdfast.sources.workbook import OLD_MARK, Workbook
 
 LINE_COLUMN, RULE_COLUMN = "_line", "_rule"
-DELIMITERS = (",", ";", "\t")
-"""What separates fields: commas as it was written, or what a spreadsheet program puts there in some countries."""
+TABLE_ROW, TEXT = "row", "text"
+"""Columns of a corrected table as it is read, beside LINE."""
 
-ZIP_MARK = b"PK\x03\x04"
-UNICODE, WINDOWS = "utf-8-sig", "windows-1252"
+UNICODE = "utf-8-sig"
+WINDOWS_NOTICE = "is not UTF-8: it was read as Windows-1252"
 LONGEST_CELL = 32_767
 """Characters that a cell of a spreadsheet holds."""
 
@@ -45,13 +43,6 @@ MOST_DIGITS = 15
 
 ROUNDED_TO = (3, 6, MOST_DIGITS, 17)
 """Digits that are left of a number that they show, or save, as 1.23E+11, 1.23457E+11 or in full."""
-
-LONGEST_LINE = 18
-"""Digits of a line number."""
-
-ROWS_AT_ONCE = 10_000
-Record = tuple[int, list[str]]
-"""The number of a row of the table, and its cells."""
 
 
 def table_header(header: Sequence[str]) -> str:
@@ -144,35 +135,48 @@ def _same_number(before: str, after: str) -> bool:
 
 
 class Corrections:
-    """The rows of a corrected table, found by the lines that they have in their delivery.
+    """The rows of a corrected `table` (see `CorrectedFile`), found by the lines that they have in their delivery.
 
-    It is CSV as it was written or as spreadsheet programs save it (with commas, semicolons or tabs, in UTF-8, UTF-16
-    or Windows-1252), or the first sheet of an Excel workbook. Its first line has to be that of the table; rows may
-    stand in any order, or be left out. `notices` say how it was read.
+    It is gone through at once; rows may stand in any order, or be left out. Memory grows by 33 bytes a row: their texts
+    go to a nameless file in `folder`, which is there until the context is left.
 
-    Raises FileRefused for what is no such table, for a line that is no number, and for one that is there twice.
+    Raises FileRefused for a line that is there twice, what reading the table raises, and CannotWrite.
     """
 
-    def __init__(self, path: Path, header: Sequence[str]) -> None:
-        self.name = str(path)
-        self.notices: tuple[str, ...] = ()
-        self.exact = True
-        """False if letters beyond ASCII may have been changed by the encoding that the file was saved in."""
-        self._header = [LINE_COLUMN, RULE_COLUMN, *header]
-        lines, rows, texts = [], [], []
+    def __init__(self, table: Delivered, folder: Path) -> None:
+        self.name = table.name
+        lines, rows, ends = array("q"), array("q"), array("q", [0])
         with ExitStack() as stack:
-            records = self._records(path, stack)
-            while some := [self._checked(*record) for record in islice(records, ROWS_AT_ONCE)]:
-                lines.append(np.array([line for line, _, _ in some], dtype=np.int64))
-                rows.append(np.array([row for _, row, _ in some], dtype=np.int64))
-                texts.append(pa.array([text for _, _, text in some], pa.large_string()))
-        found = np.concatenate([np.zeros(0, np.int64), *lines])
-        self._order = np.argsort(found, kind="stable")
-        self._lines = found[self._order]
-        self._rows = np.concatenate([np.zeros(0, np.int64), *rows])[self._order]
-        self._texts = pa.chunked_array(texts, pa.large_string())
-        self._asked = np.zeros(len(found), dtype=bool)
-        self._refuse_repeated()
+            try:
+                self._file = stack.enter_context(TemporaryFile(dir=folder))
+                for parsed in table:
+                    texts = parsed.rows.column(TEXT)
+                    self._file.write("".join(texts.to_pylist()).encode())
+                    lines.frombytes(parsed.rows.column(LINE).to_numpy().tobytes())
+                    rows.frombytes(parsed.rows.column(TABLE_ROW).to_numpy().tobytes())
+                    ends.frombytes((np.cumsum(pc.binary_length(texts).to_numpy(), dtype=np.int64) + ends[-1]).tobytes())
+                self._file.flush()
+            except OSError as error:
+                raise from_os_error(error, "write", str(folder)) from None
+            self._lines, self._rows, self._ends = (np.frombuffer(each, np.int64) for each in (lines, rows, ends))
+            self._order = np.argsort(self._lines, kind="stable")
+            self._asked = np.zeros(len(self._order), dtype=bool)
+            self._refuse_repeated()
+            self.notices = table.notices
+            self._close = stack.pop_all().close
+
+    def __enter__(self) -> Corrections:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def exact(self) -> bool:
+        """False if letters beyond ASCII may have been changed by the encoding that the file was saved in."""
+        return not any(notice.endswith(WINDOWS_NOTICE) for notice in self.notices)
 
     def cells(self, line: int) -> list[str] | None:
         """The cells of a row up to the last one that is not empty, without line and rule; None if it is not there."""
@@ -180,7 +184,8 @@ class Corrections:
         if place is None:
             return None
         self._asked[place] = True
-        return _filled(fields_of(self._texts[self._order[place]].as_py()) or [])
+        start, end = self._ends[place : place + 2].tolist()
+        return filled(fields_of(os.pread(self._file.fileno(), end - start, start).decode()) or [])
 
     def row(self, line: int) -> int | None:
         """The number that a row has in the table."""
@@ -190,81 +195,23 @@ class Corrections:
     def refuse_others(self, of: str) -> None:
         """Raises FileRefused if there is a row whose cells nobody asked for: it is none of those in quarantine."""
         if not self._asked.all():
-            first = int(np.flatnonzero(~self._asked)[self._rows[~self._asked].argmin()])
+            first = int(self._asked.argmin())
             message = f"'{self._lines[first]}' is no line of {of} in quarantine"
             raise FileRefused(message, file=self.name, row=int(self._rows[first]), column=LINE_COLUMN)
 
     def _place(self, line: int) -> int | None:
-        place = int(self._lines.searchsorted(line))
-        return place if place < len(self._lines) and self._lines[place] == line else None
+        found = int(self._lines.searchsorted(line, sorter=self._order))
+        if found == len(self._order):
+            return None
+        place = int(self._order[found])
+        return place if self._lines[place] == line else None
 
     def _refuse_repeated(self) -> None:
-        repeated = np.flatnonzero(np.diff(self._lines) == 0)
+        repeated = np.flatnonzero(np.diff(self._lines[self._order]) == 0)
         if len(repeated):
-            second = int(repeated[0]) + 1
+            second = self._order[int(repeated[0]) + 1]
             message = f"line {self._lines[second]} is there twice"
             raise FileRefused(message, file=self.name, row=int(self._rows[second]), column=LINE_COLUMN)
-
-    def _checked(self, row: int, cells: Sequence[str]) -> tuple[int, int, str]:
-        line = cells[0].strip()
-        if not line.isdecimal() or len(line) > LONGEST_LINE:
-            message = f"'{excerpt(cells[0])}' is no line number"
-            hint = "the first column tells which row this is: leave it as it was written"
-            raise FileRefused(message, file=self.name, row=row, column=LINE_COLUMN, hint=hint)
-        return int(line), row, as_csv(map(meant_by, cells[2:]))
-
-    def _records(self, path: Path, stack: ExitStack) -> Iterator[Record]:
-        """The rows after the first one that have a cell that is not empty."""
-        try:
-            stream = stack.enter_context(path.open("rb"))
-        except OSError as error:
-            raise from_os_error(error, "read", self.name) from None
-        beginning = read_block(stream, self.name, len(OLD_MARK))
-        stream.seek(0)
-        found = self._of_workbook(stream) if beginning in {ZIP_MARK, OLD_MARK} else self._of_text(stream, stack)
-        return ((number, cells) for number, cells in found if any(cells))
-
-    def _of_workbook(self, stream: BinaryIO) -> Iterator[Record]:
-        book = Workbook(stream, self.name, Limits())
-        sheets = [sheet for sheet in book.sheets if sheet.visible]
-        rows = book.rows(sheets[0]) if sheets else iter(())
-        records = ((number, [_text(row.get(place, "")) for place in range(1, max(row) + 1)]) for number, row in rows)
-        if not self._is_header(next(records, (1, list[str]()))[1]):
-            raise self._other_header()
-        return records
-
-    def _of_text(self, stream: BinaryIO, stack: ExitStack) -> Iterator[Record]:
-        encoding = _encoding(stream, self.name)
-        if encoding == WINDOWS:
-            self.exact = False
-            self.notices = (f"{Path(self.name).name} is not UTF-8: it was read as Windows-1252",)
-        text = stack.enter_context(io.TextIOWrapper(stream, encoding, newline=""))
-        for delimiter in DELIMITERS:
-            text.seek(0)
-            records = self._csv(text, delimiter)
-            with suppress(FileRefused):  # with another delimiter it may be no CSV at all
-                if self._is_header(next(records, (1, list[str]()))[1]):
-                    return records
-        raise self._other_header()
-
-    def _csv(self, text: io.TextIOWrapper, delimiter: str) -> Iterator[Record]:
-        try:
-            yield from enumerate(csv.reader(text, delimiter=delimiter, strict=True), 1)
-        except (UnicodeError, csv.Error) as error:
-            hint = "save it as CSV UTF-8, or as .xlsx"
-            raise FileRefused(f"not CSV: {error}", file=self.name, hint=hint) from None
-        except OSError as error:
-            raise from_os_error(error, "read", self.name) from None
-
-    def _is_header(self, cells: Sequence[str]) -> bool:
-        found = [meant_by(cell) for cell in _filled(cells)]
-        wanted = _filled(self._header)
-        return len(found) == len(wanted) and all(map(same_cell, wanted, found))
-
-    def _other_header(self) -> FileRefused:
-        message = f"the first line has to be {','.join(map(excerpt, self._header))}"
-        hint = "correct a table that `holdfast quarantine show --out` wrote, and leave its first line as it is"
-        return FileRefused(message, file=self.name, row=1, hint=hint)
 
 
 def _cells(text: str, width: int) -> list[str]:
@@ -272,28 +219,10 @@ def _cells(text: str, width: int) -> list[str]:
     return fields if fields and len(fields) == width else [text]
 
 
-def _filled(cells: Sequence[str]) -> list[str]:
-    """The cells up to the last one that is not empty: spreadsheet programs add empty ones, or leave some out."""
+def filled(cells: Sequence[str]) -> list[str]:
+    """The cells up to the last one that is not empty: spreadsheet programs add empty ones, or leave some out.
+
+    >>> filled(["acme", "", "7", ""])
+    ['acme', '', '7']
+    """
     return list(cells[: max((place for place, cell in enumerate(cells, 1) if cell), default=0)])
-
-
-def _text(cell: str | bool) -> str:
-    return str(cell).upper() if isinstance(cell, bool) else cell
-
-
-def _encoding(stream: BinaryIO, name: str) -> str:
-    """UTF-16 by its mark; UTF-8 if all of it is; else Windows-1252, as spreadsheet programs save CSV in the West."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        block = read_block(stream, name, BLOCK)
-        if block.startswith(UTF16_MARKS):
-            return "utf-16"
-        while block:
-            decoder.decode(block)
-            block = read_block(stream, name, BLOCK)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return WINDOWS
-    finally:
-        stream.seek(0)
-    return UNICODE

@@ -32,6 +32,7 @@ UNFINISHED = "unfinished: the last line has no line end, so it may be cut short"
 
 # RFC 4180: a quote stands only around a field, or twice inside such a field.
 QUOTED = r'"[^"]*+(?:""[^"]*+)*+"'
+QUOTED_FIELD = re.compile(QUOTED)
 RECORD = re.compile(rf'(?:{QUOTED}|[^",\r\n]*+)(?:,(?:{QUOTED}|[^",\r\n]*+))*+[\r\n]*+')
 FIELD = rb'(?:"[^"\r\n]*+(?:""[^"\r\n]*+)*+"|[^",\r\n]*+)'
 ONE_RECORD_A_LINE = re.compile(rb"(?:%b(?:,%b)*+(?:\r?\n|\r))*+" % (FIELD, FIELD))
@@ -105,9 +106,8 @@ class CsvFile:
             return None
         ends = ends[:BATCH_LINES]
         block = block[: ends[-1]]
-        # Arrow would drop a byte order mark, and end a line at a carriage return too.
-        stray_return = self._lines.newline == "\n" and b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
-        if stray_return or block.startswith(codecs.BOM_UTF8):
+        # Arrow would drop a byte order mark, and end a line at every carriage return or line feed.
+        if _has_other_ends(block, self._lines.newline) or block.startswith(codecs.BOM_UTF8):
             return None
         if b'"' in block and not ONE_RECORD_A_LINE.fullmatch(block):
             return None
@@ -186,6 +186,7 @@ class CsvFile:
 
     def _broken(self, record: _Record) -> RejectedRow:
         """A record that is not RFC 4180: refused alone where it is one line, with the file where it is more."""
+        self._refuse_two_line_ends(record)
         if self._lines.spanned == 1 and self._lines.unfinished:
             return self._reject(record, None, UNFINISHED)
         if self._lines.spanned > 1 or self._lines.exhausted:
@@ -201,6 +202,16 @@ class CsvFile:
         if len(record.text) > csv.field_size_limit():
             return self._reject(record, None, f"longer than {self._longest:,} characters, or badly quoted")
         return self._reject(record, None, "quoting: a quote stands only around a field, or twice inside one")
+
+    def _refuse_two_line_ends(self, record: _Record) -> None:
+        if self._lines.newline == "\r" and "\n" in QUOTED_FIELD.sub("", record.text).partition('"')[0]:
+            raise FileRefused(
+                "a line feed stands outside of quotes, where other lines end in carriage returns alone",
+                file=self.name,
+                row=record.line,
+                value=record.text,
+                hint="let all lines end in the same way",
+            )
 
     def _refuse_every_row(self, example: RejectedRow) -> None:
         raise FileRefused(
@@ -225,6 +236,13 @@ class CsvFile:
 def badly_quoted(text: str) -> bool:
     """True if a quote stands anywhere but around a field, or twice inside one."""
     return '"' in text and not RECORD.fullmatch(text)
+
+
+def _has_other_ends(block: bytes, newline: str) -> bool:
+    """True if there is a line feed or carriage return that does not end a line."""
+    if newline == "\r":
+        return b"\n" in block
+    return b"\r" in block and block.count(b"\r") != block.count(b"\r\n")
 
 
 def _split_fields(block: bytes, fields: int, wanted: Sequence[int]) -> tuple[pa.Table, dict[int, int]]:

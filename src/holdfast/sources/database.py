@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from operator import itemgetter
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
@@ -22,12 +22,12 @@ from holdfast.records import RejectedRow
 from holdfast.schema import Schema
 from holdfast.sourcelist import DatabaseSource
 from holdfast.sources.faults import ReadingInterrupted
-from holdfast.sources.fetched import RowsDigest, texts_of
+from holdfast.sources.fetched import Fetched, Objects, RowsDigest
 from holdfast.sources.header import match_header
 from holdfast.sources.parsed import Cells, ParsedBatch, cast_cells
-from holdfast.sources.snapshot import DatabaseAddress, Row, Snapshot
+from holdfast.sources.snapshot import DatabaseAddress, Snapshot
 from holdfast.sources.typed import BOOLEANS, as_csv, boolean_words
-from holdfast.sources.watermark import Mark, greatest, marks_of, read_back, start_of_overlap, written
+from holdfast.sources.watermark import Mark, marks_of, read_back, start_of_overlap, written
 
 __all__ = ["DatabaseAddress", "DatabaseRead", "ReadingInterrupted", "columns_of"]
 
@@ -65,8 +65,9 @@ class DatabaseRead:
     A field has at most `longest` characters; there may be any number of rows, since they are streamed, from a place
     that the configuration names, in memory that does not grow with them.
 
-    Once entered, `header` names the columns that are read. After the last batch, `notices`, `rows`, `digest` and
-    `watermark` are complete: the greatest watermark met, never less than `since`, nor later than now.
+    Once entered, `header` names the columns that are read. After the last batch, `notices`, `rows`, `digest`, `again`
+    and `watermark` are complete: the greatest watermark met, never less than `since`, nor later than now. Those of the
+    first `again` rows may have been read before, with `since`; all others are new.
 
     Entering and reading raise ConfigurationError, NotPermitted, SourceUnreachable or FileRefused, with the source's
     name as file; as ReadingInterrupted, where a new DatabaseRead with the same arguments may well succeed.
@@ -85,7 +86,10 @@ class DatabaseRead:
         self.header: tuple[str, ...] = ()
         self.notices: tuple[str, ...] = ()
         self.rows = 0
+        self.again = 0
         self.watermark = since
+        self._since: Mark | None = None
+        self._is_first = since is None
         self._source = source
         self._address = address
         self._schema = schema
@@ -96,7 +100,7 @@ class DatabaseRead:
         self._bytes = 1
         self._digest = RowsDigest()
         self._snapshot: Snapshot | None = None
-        self._fetch: Callable[[int], Sequence[Row]] | None = None
+        self._fetch: Callable[[int], Sequence[Fetched]] | None = None
 
     @property
     def digest(self) -> str:
@@ -115,13 +119,14 @@ class DatabaseRead:
     def __iter__(self) -> Iterator[ParsedBatch]:
         assert self._fetch  # noqa: S101 - it has been entered
         size = FIRST_FETCH
-        while rows := self._fetch(size):
-            yield self._parse(rows)
-            size = max(1, min(LARGEST_FETCH, BATCH_BYTES * len(rows) // self._bytes))
+        while columns := self._fetch(size):
+            yield self._parse(columns)
+            size = max(1, min(LARGEST_FETCH, BATCH_BYTES * len(columns[0]) // self._bytes))
         if not self.rows:
-            yield self._parse(())
+            yield self._parse([Objects(()) for _ in self.header])
         if self._in_future:
-            self._notice(f"{self._in_future:,} rows have a watermark in the future and are read again each time")
+            those = "1 row has" if self._in_future == 1 else f"{self._in_future:,} rows have"
+            self._notice(f"{those} a watermark in the future, which is read again each time")
 
     def _begin(self) -> None:
         self._snapshot = Snapshot(self._source, self._address)
@@ -176,21 +181,23 @@ class DatabaseRead:
             return statement
         mark = _column(self._source.watermark)
         # Where a client comes twice, the row known to be the latest has to be the last.
-        statement = statement.order_by(sa.case((mark.is_(None), 0), else_=1), mark, *columns)
+        # To all but PostgreSQL, what is missing comes first by itself.
+        first = mark.nulls_first() if snapshot.kind == "postgresql" else mark
+        statement = statement.order_by(first, *columns)
         if self.watermark is None:
             return statement
-        example = snapshot.first(sa.select(mark).select_from(table).where(mark.is_not(None)))
-        changed = None if example is None else self._changed(mark, example[0], self.watermark)
+        example = snapshot.example(mark, table)
+        changed = None if example is None else self._changed(mark, example, self.watermark)
         return statement if changed is None else statement.where(sa.or_(mark.is_(None), changed))
 
     def _changed(self, mark: sa.ColumnClause[Any], example: object, since: str) -> sa.ColumnElement[bool] | None:
         """The condition that a watermark is not before the overlap; None where everything is to be read."""
-        [like] = self._marks((example,))
-        self._greatest = read_back(since, like)
-        if self._greatest is None:
+        like = self._mark(example)
+        self._greatest = self._since = read_back(since, like)
+        if self._since is None:
             self._notice(f"the watermark '{self._source.watermark}' has another type than before: all rows are read")
             return None
-        start = start_of_overlap(self._greatest, self._source.overlap)
+        start = start_of_overlap(self._since, self._source.overlap)
         if start is None:
             return None
         if isinstance(example, str):
@@ -198,58 +205,65 @@ class DatabaseRead:
             return sa.or_(mark >= cast(date, start).isoformat()[:10], mark.op("NOT GLOB")(ANY_DAY))
         return mark >= sa.literal(start, _type_of(start))
 
-    def _marks(self, values: Sequence[object]) -> list[Mark]:
-        assert self._snapshot  # noqa: S101 - something was fetched
+    def _mark(self, example: object) -> Mark:
+        assert self._snapshot  # noqa: S101 - it has been fetched from there
+        with self._explained():
+            return marks_of([example], texts=self._snapshot.kind == "sqlite")[0]
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """What a watermark cannot be, as an error of ours."""
+        hint = "it has to be a column of whole or decimal numbers, dates or times; a 'query' can cast it"
         try:
-            return marks_of(values, texts=self._snapshot.kind == "sqlite")
+            yield
         except ValueError as error:
-            raise ConfigurationError(
-                f"the watermark holds {error}",
-                file=self.name,
-                column=self._source.watermark,
-                hint="it has to be a column of whole or decimal numbers, dates or times; a 'query' can cast it",
-            ) from None
+            message = f"the watermark holds {error}"
+        except TypeError:
+            message = "the watermark holds values that cannot be compared with each other"
+            hint = "a 'query' can cast them to one type"
+        else:
+            return
+        raise ConfigurationError(message, file=self.name, column=self._source.watermark, hint=hint)
 
     # ---- what comes
 
-    def _parse(self, rows: Sequence[Row]) -> ParsedBatch:
-        columns = [list(map(itemgetter(place), rows)) for place in range(len(self.header))]
+    def _parse(self, columns: Sequence[Fetched]) -> ParsedBatch:
         if self._source.watermark:
-            self._advance(self._marks(columns[self._delivered.index(self._source.watermark)]))
-        texts = {name: self._texts(values, name) for name, values in zip(self.header, columns, strict=True)}
+            self._advance(columns[self._delivered.index(self._source.watermark)])
+        texts = {name: self._texts(cells, name) for name, cells in zip(self.header, columns, strict=True)}
         self._digest.add(list(texts.values()))
         self._bytes = 1 + sum(column.nbytes for column in texts.values())
-        lines = np.arange(self.rows + 1, self.rows + 1 + len(rows))
-        self.rows += len(rows)
+        rows = len(columns[0])
+        lines = np.arange(self.rows + 1, self.rows + 1 + rows)
+        self.rows += rows
         rejected = [
             self._too_long(texts, row, int(lines[row]), name) for row, name in _long(texts, self._longest).items()
         ]
         if rejected:
-            kept = np.delete(np.arange(len(rows)), [row.line - int(lines[0]) for row in rejected])
+            kept = np.delete(np.arange(rows), [row.line - int(lines[0]) for row in rejected])
             texts, lines = {name: column.take(pa.array(kept)) for name, column in texts.items()}, lines[kept]
         wanted = {name: column for name, column in texts.items() if name in self._schema.names}
         cells = Cells(texts=wanted, lines=lines, text_of=lambda row: _csv_of(texts, row))
         return cast_cells(cells, self._schema, self.name, rejected)
 
-    def _texts(self, values: Sequence[object], name: str) -> pa.StringArray:
+    def _texts(self, cells: Fetched, name: str) -> pa.StringArray:
         column = next((column for column in self._schema.columns if column.name == name), None)
-        return texts_of(values, name, self.name, boolean_words(column) if column else BOOLEANS)
+        return cells.texts(name, self.name, boolean_words(column) if column else BOOLEANS)
 
     def _too_long(self, texts: Texts, row: int, line: int, name: str) -> RejectedRow:
         rule = f"longer than {self._longest:,} characters"
         return RejectedRow(file=self.name, line=line, column=excerpt(name), rule=rule, text=_csv_of(texts, row))
 
-    def _advance(self, marks: Sequence[Mark]) -> None:
-        try:
-            most, in_future = greatest(marks, datetime.now(UTC))
+    def _advance(self, marks: Fetched) -> None:
+        with self._explained():
+            if not self._is_first:
+                known = len(marks) if self._since is None else marks.until(self._since)
+                self.again = self.rows + known if known else self.again
+            most, in_future = marks.greatest(datetime.now(UTC))
             self._in_future += in_future
             if most is not None and (self._greatest is None or most > self._greatest):  # type: ignore[operator]
                 self._greatest = most
                 self.watermark = written(most)
-        except TypeError:
-            message = "the watermark holds values that cannot be compared with each other"
-            hint = "a 'query' can cast them to one type"
-            raise ConfigurationError(message, file=self.name, column=self._source.watermark, hint=hint) from None
 
 
 def _patiently(begin: Callable[[], T]) -> T:

@@ -85,7 +85,8 @@ class ExcelDelivery:
             what = f"{self._book.without_result} formulas stored without their results are read as empty cells"
             self.notices += (f"{self.name}: {what}; open the workbook in Excel and save it",)
         if self._beside:
-            self.notices += (f"{self.name}: {self._beside} cells beside the named columns are left out",)
+            cells, are = ("1 cell", "is") if self._beside == 1 else (f"{self._beside:,} cells", "are")
+            self.notices += (f"{self.name}: {cells} beside the named columns {are} left out",)
 
     def _choose(self, sheets: Sequence[Sheet]) -> tuple[Sheet, tuple[str, ...]]:
         macros = (f"{self.name}: it holds macros, which are not run",) if self._book.has_macros else ()

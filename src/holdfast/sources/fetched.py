@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from types import NoneType
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +17,52 @@ import pyarrow.compute as pc
 
 from holdfast.errors import FileRefused
 from holdfast.sources.typed import BOOLEANS, as_text
+from holdfast.sources.watermark import Mark, greatest, marks_of
+
+
+class Fetched(Protocol):
+    """A column of fetched rows."""
+
+    def __len__(self) -> int: ...
+
+    def texts(self, column: str, file: str, booleans: tuple[str, str]) -> pa.StringArray:
+        """The cells as text, of which one in `column` of `file` may be refused by FileRefused."""
+
+    def greatest(self, now: datetime) -> tuple[Mark | None, int]:
+        """The greatest watermark that is not after `now`, and how many are.
+
+        Raises ValueError for cells that cannot be watermarks, TypeError for those that cannot be compared.
+        """
+
+    def until(self, mark: Mark) -> int:
+        """How many rows there are up to the last one that has no watermark, or none after `mark`; raises the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A column of Python objects. `dates_as_texts`: its watermarks may be texts."""
+
+    values: Sequence[object]
+    dates_as_texts: bool = False
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def texts(self, column: str, file: str, booleans: tuple[str, str]) -> pa.StringArray:
+        """The cells as text (see `texts_of`)."""
+        return texts_of(self.values, column, file, booleans)
+
+    def greatest(self, now: datetime) -> tuple[Mark | None, int]:
+        """The greatest watermark that is not after `now`, and how many are."""
+        return greatest(marks_of(self.values, texts=self.dates_as_texts), now)
+
+    def until(self, mark: Mark) -> int:
+        """How many rows there are up to the last one that has no watermark, or none after `mark`."""
+        for place in range(len(self.values), 0, -1):
+            marks = marks_of(self.values[place - 1 : place], texts=self.dates_as_texts)
+            if not marks or marks[0] <= mark:  # type: ignore[operator]
+                return place
+        return 0
 
 
 def texts_of(values: Sequence[object], column: str, file: str, booleans: tuple[str, str] = BOOLEANS) -> pa.StringArray:
@@ -75,6 +124,7 @@ class RowsDigest:
 
 
 def _escaped(texts: pa.StringArray) -> pa.StringArray:
-    if pc.any(pc.match_substring_regex(texts, r"[\t\\]")).as_py():
+    data = texts.buffers()[2]
+    if data and any(mark in data.to_pybytes() for mark in (b"\t", b"\\")):
         return pc.replace_substring_regex(texts, r"([\t\\])", r"\\\1")
     return texts

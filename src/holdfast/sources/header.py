@@ -21,7 +21,7 @@ def match_header(
     >>> from holdfast.schema import BRIEF_SCHEMA
     >>> header = ["exited", "corporation", "note", *BRIEF_SCHEMA.names[1:4]]
     >>> match_header(header, BRIEF_SCHEMA, "march.csv")[1]
-    ('march.csv: 1 columns not in the schema are left out: note',)
+    ('march.csv: 1 column not in the schema is left out: note',)
     """
     wanted = [column.name for column in schema.delivered]
     _refuse_other_delimiters(header, wanted, name, line)
@@ -46,7 +46,9 @@ def match_header(
 
 def notice_of_unused(name: str, columns: Sequence[str]) -> str:
     """That a file has columns which the schema has not."""
-    return f"{name}: {len(columns)} columns not in the schema are left out: {_shown(columns)}"
+    one = len(columns) == 1
+    those = "1 column not in the schema is" if one else f"{len(columns):,} columns not in the schema are"
+    return f"{name}: {those} left out: {_shown(columns)}"
 
 
 def _refuse_other_delimiters(header: Sequence[str], wanted: Sequence[str], name: str, line: int | None) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from holdfast.errors import FileRefused, UsageError, excerpt, nearest
 from holdfast.schema import ROWS_AS_CLIENTS, Column, Schema, schema_from_json, schema_to_json
 from holdfast.sources.apart import open_apart
-from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, NUMBER
+from holdfast.sources.casting import BLANKS, DATE, INTEGER, MISSING, cast
 from holdfast.sources.files import name_of, open_regular
 from holdfast.sources.header import OTHER_DELIMITERS, notice_of_unused
 from holdfast.sources.opening import can_be_named
@@ -48,15 +48,23 @@ EXITED_LABELS = (
     "lost",
 )
 
+ANOTHER = "--exited names another"
+NUMBERS = Column(name="", role="feature", type="number", missing_allowed=True)
+"""A column of numbers, whatever it is called."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roles:
-    """Column names that the user gave for the roles; None means: find it."""
+    """What the user gave: column names for the roles, and which value of the target means that the client exited.
+
+    None means: find it.
+    """
 
     client: str | None = None
     target: str | None = None
     time: str | None = None
     value: str | None = None
+    exited: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,7 +89,7 @@ class Look:
         self.cells += len(cells)
         self.missing += len(cells) - len(present)
         self.integers = self.integers and _all_match(values, INTEGER)
-        self.numbers = self.numbers and _all_match(values, NUMBER)
+        self.numbers = self.numbers and not cast(values, NUMBERS).broken
         self.dates = self.dates and _all_match(values, DATE)
         if len(self.values) < MOST_VALUES:
             self.values.update(dict(zip(values.to_pylist(), counts.field("counts").to_pylist(), strict=True)))
@@ -125,7 +133,7 @@ def schema_of(table: DeliveredFile, roles: Roles) -> tuple[Schema, tuple[str, ..
     """
     looks, notices = _look_at(table)
     _check_roles(looks, roles, table.name)
-    target = _target(looks, roles.target, table.name, notices)
+    target = _target(looks, roles, table.name, notices)
     rest = {name: look for name, look in looks.items() if name != target.name}
     time = roles.time or next((name for name, look in rest.items() if _is_time(look)), None)
     value = roles.value or next((n for n, look in rest.items() if look.numbers and n.casefold() in VALUE_NAMES), None)
@@ -154,8 +162,9 @@ def _look_at(table: DeliveredFile) -> tuple[dict[str, Look], list[str]]:
         for look in looks.values():
             look.add(parsed.rows.column(look.name))
     left_out = [column for column in table.names if column not in looks]
-    reason = "they have no name, or one that Holdfast uses itself"
-    notices = [f"{len(left_out)} columns are left out: {reason}"] if left_out else []
+    one = "1 column is left out: it has no name"
+    those = one if len(left_out) == 1 else f"{len(left_out):,} columns are left out: they have no name"
+    notices = [f"{those}, or one that Holdfast uses itself"] if left_out else []
     notices += [each for each in table.notices if each != notice_of_unused(table.name, left_out)]
     if rejected:
         notices.append(f"{rejected:,} of {table.rows:,} rows cannot be read: ingestion will quarantine them")
@@ -172,7 +181,7 @@ def _refuse_one_column(table: DeliveredFile) -> None:
 
 
 def _check_roles(looks: dict[str, Look], roles: Roles, file: str) -> None:
-    given = [column for column in asdict(roles).values() if column is not None]
+    given = [column for role, column in asdict(roles).items() if role != "exited" and column is not None]
     for column in given:
         if column not in looks:
             close = nearest(column, looks)
@@ -190,9 +199,10 @@ def _is_time(look: Look) -> bool:
     return look.type == "date" and look.missing == 0 and _like(look.name, TIME_NAMES)
 
 
-def _target(looks: dict[str, Look], named: str | None, file: str, notices: list[str]) -> Column:
+def _target(looks: dict[str, Look], roles: Roles, file: str, notices: list[str]) -> Column:
     labels = {name: _labels(look) for name, look in looks.items()}
-    candidates = [named] if named else [n for n in looks if _like(n, TARGET_NAMES) and len(labels[n]) == 2]
+    likely = [name for name in looks if _like(name, TARGET_NAMES) and len(labels[name]) == 2]
+    candidates = [roles.target] if roles.target else likely
     if not candidates:
         hint = "name it: --target COLUMN (a column that says whether the client exited, with two values)"
         two = [name for name in looks if len(labels[name]) == 2][:SHOWN_LABELS]
@@ -204,14 +214,30 @@ def _target(looks: dict[str, Look], named: str | None, file: str, notices: list[
         shown = ", ".join([*map(excerpt, labels[name][:SHOWN_LABELS]), *["…"] * (len(labels[name]) > SHOWN_LABELS)])
         found = f"found {len(labels[name]):,}: {shown}" if shown else "found none"
         raise UsageError(f"the target needs two values, {found}", file=file, column=name)
-    exited = next((label for label in labels[name] if label.casefold().partition(" ")[0] in EXITED_LABELS), None)
-    if exited is None:
-        exited = labels[name][1]
-        notices.append(f"'{name}': '{exited}', the rarer value, is taken to mean that the client exited")
-    elif not _like(name, TARGET_NAMES):
-        notices.append(f"'{name}': '{exited}' is taken to mean that the client exited")
+    exited = _exited(name, labels[name], notices) if roles.exited is None else _meant(roles, name, labels[name], file)
     stayed = next(label for label in labels[name] if label != exited)
     return Column(name=name, role="target", type="label", missing_allowed=True, exited=exited, stayed=stayed)
+
+
+def _exited(name: str, labels: list[str], notices: list[str]) -> str:
+    """The value of the target that means, by its look, that the client exited; of two that tell nothing the rarer."""
+    exited = next((label for label in labels if label.casefold().partition(" ")[0] in EXITED_LABELS), None)
+    if exited is None:
+        exited = labels[1]
+        notices.append(f"'{name}': '{exited}', the rarer value, is taken to mean that the client exited ({ANOTHER})")
+    elif not _like(name, TARGET_NAMES):
+        notices.append(f"'{name}': '{exited}' is taken to mean that the client exited ({ANOTHER})")
+    return exited
+
+
+def _meant(roles: Roles, name: str, labels: list[str], file: str) -> str:
+    """The value of the target that the user named, in the file's own letters."""
+    given = str(roles.exited).strip(BLANKS)
+    alike = [label for label in labels if given in (label, f"{label}.0") or label.casefold() == given.casefold()]
+    if not alike or (len(alike) > 1 and given not in alike):
+        hint = f"it holds {' and '.join(repr(excerpt(label)) for label in labels)}: name one of them with --exited"
+        raise UsageError("the target does not hold this value", file=file, column=name, value=given, hint=hint)
+    return given if given in alike else alike[0]
 
 
 def _labels(look: Look) -> list[str]:

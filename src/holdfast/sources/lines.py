@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from typing import NoReturn, Protocol
 
 from holdfast.errors import FileRefused
@@ -10,6 +11,10 @@ from holdfast.sources.kinds import refuse_what_is_not_csv
 
 BLOCK = 4 << 20
 LONGEST_RECORD = 4 << 20
+
+FIRST_LINE = re.compile(rb'(?:"[^"]*+"|[^"\r\n])*+')
+FEED = re.compile(rb"\r*\n")
+LONE_FEED = re.compile(rb"(?<=[^\r])\n")
 
 
 class Bytes(Protocol):
@@ -26,9 +31,12 @@ class Bytes(Protocol):
 class Lines:
     """Lines of UTF-8 text, counted as they are taken; iterating takes one, and remembers it for the record.
 
-    Lines end in a line feed, or in a carriage return where the beginning of the file has no line feed. A byte order
-    mark is left out. Raises FileRefused for what is no text, for bytes that are not UTF-8, naming the line, and for
+    Lines end as the first one does: in a line feed, or in a carriage return alone (see `line_end`). A byte order mark
+    is left out. Raises FileRefused for what is no text, for bytes that are not UTF-8, naming the line, and for
     a line, or the lines of one record, of more than 4 MiB.
+
+    Where lines end in carriage returns, a line feed counts as a line too: it can only stand in quotes, and in a file
+    whose lines end in line feeds it would have counted.
     """
 
     def __init__(self, stream: Bytes, name: str) -> None:
@@ -43,8 +51,6 @@ class Lines:
         self._rest = self._pull()
         if not self._rest:
             raise FileRefused("the file is empty", file=name, hint="the first line has to name the columns")
-        if b"\r" in self._rest and b"\n" not in self._rest:
-            self._newline = b"\r"
         self._rest = self._rest.removeprefix(codecs.BOM_UTF8)
         self._record: list[str] = []
         self._length = 0
@@ -85,7 +91,7 @@ class Lines:
     @property
     def spanned(self) -> int:
         """The number of lines of the record so far."""
-        return len(self._record)
+        return self.count + 1 - self.first
 
     @property
     def unfinished(self) -> bool:
@@ -107,7 +113,7 @@ class Lines:
         if self._length > LONGEST_RECORD:
             self._refuse_length(self.first)
         self._taken = end
-        self.count += 1
+        self.count += self._ends_in(line) + (not line.endswith(self._newline))
         self._record.append(line.decode())
         return self._record[-1]
 
@@ -130,6 +136,7 @@ class Lines:
         block = self._stream.read(BLOCK)
         if block and not self._bytes:  # before its encoding: another kind of file is no UTF-8 text either
             refuse_what_is_not_csv(block, self._name)
+            self._newline = line_end(block)
         try:
             if not block or self._decoder.getstate()[0] or not block.isascii():
                 self._decoder.decode(block, final=not block)
@@ -138,19 +145,35 @@ class Lines:
         self._bytes += len(block)
         return block
 
+    def _ends_in(self, data: bytes) -> int:
+        """How many lines end in `data`, which begins with one."""
+        if self._newline == b"\n":
+            return data.count(b"\n")
+        return data.count(b"\r") + len(LONE_FEED.findall(data))
+
     def _refuse_encoding(self, error: UnicodeDecodeError, read: int) -> NoReturn:
         """Refuse bytes that are not UTF-8; `error.object` are the last of those `read`."""
         before, wrong = error.object[: error.start], error.object[error.start : error.start + 1]
         pending = self._block[self._taken :] + self._rest + before
-        lines = max(pending.count(b"\n"), pending.count(b"\r")) if not self.count else pending.count(self._newline)
         place = read - len(error.object) + error.start + 1
         raise FileRefused(
             f"not UTF-8 text (perhaps Latin-1 or Windows-1252) at byte {place}",
             file=self._name,
-            row=self.count + lines + 1,
+            row=self.count + self._ends_in(pending) + 1,
             value=repr(wrong),
             hint="save it as CSV UTF-8, then deliver it again",
         ) from None
 
     def _refuse_length(self, line: int) -> NoReturn:
         raise FileRefused(f"a row longer than {LONGEST_RECORD:,} bytes", file=self._name, row=line)
+
+
+def line_end(beginning: bytes) -> bytes:
+    r"""What ends the lines of CSV text, judged by the first one: a line feed, or a carriage return that none follows.
+
+    >>> line_end(b'client,"note\nof March"\racme,'), line_end(b"client,note\r\nacme,")
+    (b'\r', b'\n')
+    """
+    line = FIRST_LINE.match(beginning)
+    end = line.end() if line else 0
+    return b"\r" if beginning[end : end + 1] == b"\r" and not FEED.match(beginning, end) else b"\n"

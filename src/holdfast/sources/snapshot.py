@@ -10,16 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.pool import NullPool
 
 from holdfast.errors import ConfigurationError, HoldfastError, from_os_error, nearest, printable
 from holdfast.sourcelist import DatabaseSource, names_a_secret
 from holdfast.sources.faults import Meaning, detail_of, fault, meaning_of
+from holdfast.sources.fetched import Fetched, Objects
+from holdfast.sources.postgresql import EXAMPLES, Copying
 
 CONNECT_SECONDS = 5
 LOCK_SECONDS = 2
@@ -40,6 +44,7 @@ ISOLATION: dict[str, dict[str, Any]] = {
 }
 SETTINGS = {
     "postgresql": (
+        "SET LOCAL DateStyle = 'ISO, YMD'",
         "SET LOCAL statement_timeout = {ms}",
         "SET LOCAL idle_in_transaction_session_timeout = {ms}",
         "SET LOCAL TIME ZONE 'UTC'",
@@ -82,6 +87,8 @@ class Snapshot:
         self._driver: Any = None
         self._connection: sa.Connection | None = None
         self._cursor: Any = None
+        self._copying: Copying | None = None
+        self._types: dict[str, int] = {}  # of PostgreSQL
         self._errors: tuple[type[Exception], ...] = (sa.exc.DBAPIError, ImportError, UnicodeError)
         self.kind = self._url.get_backend_name().replace("mariadb", "mysql")
         try:
@@ -94,7 +101,10 @@ class Snapshot:
     def columns(self, table: sa.FromClause) -> tuple[str, ...]:
         """The names of a table's columns, in its order."""
         with self._translated():
-            return tuple(self._execute(sa.select(sa.text("*")).select_from(table).where(sa.false())).keys())
+            result = self._execute(sa.select(sa.text("*")).select_from(table).where(sa.false()))
+            if self.kind == "postgresql":
+                self._types = {name: cast(int, number) for name, number, *_ in result.cursor.description}
+            return tuple(result.keys())
 
     def first(self, statement: sa.Select[Any]) -> Row | None:
         """The first row of a statement."""
@@ -102,20 +112,49 @@ class Snapshot:
             row = self._execute(statement.limit(1)).first()
             return None if row is None else tuple(row)
 
-    def stream(self, statement: sa.Select[Any]) -> Callable[[int], Sequence[Row]]:
-        """A function that fetches the statement's next rows from the database, so many at most; none at the end."""
-        with self._translated():
-            result = self._execute(statement, stream_results=True)
-            # SQLAlchemy has fetched one row ahead. Its own rows cost more than all the rest; the others go by them.
-            waiting = [tuple(row) for row in result.fetchmany(1)]
+    def example(self, column: sa.ColumnClause[Any], table: sa.FromClause) -> object:
+        """A value of a column's type, None where there is none; the table's `columns` have been read."""
+        if self.kind == "postgresql":
+            return EXAMPLES.get(self._types[column.name])
+        row = self.first(sa.select(column).select_from(table).where(column.is_not(None)))
+        return row and row[0]
 
-        def fetch(most: int) -> Sequence[Row]:
-            ahead = [waiting.pop()] if waiting else []
+    def stream(self, statement: sa.Select[Any]) -> Callable[[int], Sequence[Fetched]]:
+        """A function that fetches the statement's next rows, so many at most, as columns; none at the end.
+
+        The columns of its table have been read.
+        """
+        with self._translated():
+            rows = self._copied(statement) if self.kind == "postgresql" else self._fetched(statement)
+
+        def fetch(most: int) -> Sequence[Fetched]:
             with self._translated():
-                rows = result.cursor.fetchmany(most - len(ahead)) if result.cursor and most > len(ahead) else []
+                columns = rows(most)
             if self._deadline and self._deadline.passed:
                 raise fault("late", "", self._source, self.kind)
-            return [*ahead, *rows] if ahead else rows
+            return columns
+
+        return fetch
+
+    def _copied(self, statement: sa.Select[Any]) -> Callable[[int], Sequence[Fetched]]:
+        # COPY takes no parameters. Of two styles of them, this one leaves percent signs as they are.
+        dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
+        query = statement.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        types = [self._types[column.name] for column in statement.selected_columns]
+        self._copying = Copying(self._driver, str(query), types)
+        return self._copying.fetch
+
+    def _fetched(self, statement: sa.Select[Any]) -> Callable[[int], Sequence[Fetched]]:
+        result = self._execute(statement, stream_results=True)
+        # SQLAlchemy has fetched one row ahead. Its own rows cost more than all the rest; the others go by them.
+        waiting = [tuple(row) for row in result.fetchmany(1)]
+
+        def fetch(most: int) -> Sequence[Fetched]:
+            rows = [waiting.pop()] if waiting else []
+            if result.cursor and most > len(rows):
+                rows += result.cursor.fetchmany(most - len(rows))
+            places = range(len(rows[0]) if rows else 0)
+            return [Objects([*map(itemgetter(place), rows)], self.kind == "sqlite") for place in places]
 
         return fetch
 
@@ -130,6 +169,10 @@ class Snapshot:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+        if self._copying:
+            with contextlib.suppress(*self._errors):
+                self._copying.close()
+            self._copying = None
         for each in (self._driver, self._cursor):  # SQLAlchemy leaves them open where the connection broke off
             if each:
                 with contextlib.suppress(*self._errors):

@@ -68,7 +68,8 @@ def _read(
         names.append(name)
         notices += file.notices
         if unlabelled:
-            notices.append(f"{name}: {len(unlabelled)} labels are {unlabelled[0].rule}: they count as missing")
+            those = "1 label is" if len(unlabelled) == 1 else f"{len(unlabelled):,} labels are"
+            notices.append(f"{name}: {those} {unlabelled[0].rule}, which counts as missing")
     return TableRead(
         rows=pa.Table.from_batches(batches).drop_columns([LINE]) if batches else empty_table(schema),
         rejected=tuple(rejected),

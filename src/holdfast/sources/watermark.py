@@ -111,13 +111,18 @@ def greatest(marks: Collection[Mark], now: datetime) -> tuple[Mark | None, int]:
     (datetime.date(2026, 1, 31), 1)
     """
     most = max(marks, default=None)
-    if most is None or not _is_later(most, now):
+    if most is None or not is_later(most, now):
         return most, 0
-    timely = [mark for mark in marks if not _is_later(mark, now)]
+    timely = [mark for mark in marks if not is_later(mark, now)]
     return max(timely, default=None), len(marks) - len(timely)
 
 
-def _is_later(mark: Mark, now: datetime) -> bool:
+def is_later(mark: Mark, now: datetime) -> bool:
+    """True if a watermark lies after `now`, a time in UTC; where it has no zone, in any zone. Numbers never do.
+
+    >>> is_later(date(9999, 12, 31), datetime(2026, 2, 1, tzinfo=UTC))
+    True
+    """
     if isinstance(mark, datetime):
         return mark > now if mark.tzinfo else mark > (now + EARLIEST_ZONE).replace(tzinfo=None)
     return isinstance(mark, date) and mark > (now + EARLIEST_ZONE).date()

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from holdfast.sources.casting import NUMBER
+from holdfast.sources.casting import NUMBER, is_held
 from holdfast.sources.typed import EXACT_IN_FLOAT
 
 MOST_ROWS, MOST_COLUMNS = 1_048_576, 16_384
@@ -260,7 +260,7 @@ def _number(text: str) -> str:
         digits = text.lstrip("-0")
         return f"-{digits}" if digits and text[0] == "-" else digits or "0"
     value = float(text) if DECIMAL.fullmatch(text) else np.inf
-    if not np.isfinite(value):
+    if not (np.isfinite(value) and is_held(text, value)):
         return text
     if not value.is_integer():
         return repr(value)

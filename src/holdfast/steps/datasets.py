@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
-from holdfast.dataset import ask, summary_of, table_of
+from holdfast.dataset import ask, current_view, summary_of, table_of
 from holdfast.engines.base import View
-from holdfast.errors import NoUsableData, UsageError
+from holdfast.errors import InputOutputError, NoUsableData, UsageError
 from holdfast.intake.reconciling import reconcile
 from holdfast.intake.upkeep import compact
 from holdfast.progress import Progress, silent
@@ -17,17 +20,21 @@ from holdfast.session import begin, reading
 from holdfast.store.files import replacing
 from holdfast.workspace import Workspace
 
+T = TypeVar("T")
+
+MADE = "made"
+"""The purpose of the version with which a table begins: it holds no rows yet."""
+
 
 def summarise(workspace: Workspace, as_of: int | None = None, progress: Progress = silent) -> DatasetSummary:
     """Statistics of every column of the dataset, now or as of a version.
 
-    Raises NoUsableData when nothing has been ingested, UsageError for a version that never was, InputOutputError for
-    one that can no longer be read.
+    Raises NoUsableData when nothing has been ingested, or nothing had been then, UsageError for a version that never
+    was, InputOutputError for one that can no longer be read.
     """
     start = time.perf_counter()
     with reading(workspace, progress) as (ledger, engine):
-        columns = summary_of(workspace, ledger, engine, as_of)
-        version = table_of(workspace).version if as_of is None else as_of
+        columns, version = _asked(workspace, as_of, lambda version: summary_of(workspace, ledger, engine, version))
         return DatasetSummary(
             source=workspace.source,
             version=version,
@@ -40,7 +47,8 @@ def summarise(workspace: Workspace, as_of: int | None = None, progress: Progress
 def history(workspace: Workspace) -> DatasetHistory:
     """Every version of the dataset, and which of them can still be read."""
     table = table_of(workspace)
-    return DatasetHistory(source=workspace.source, versions=table.versions(), readable=tuple(sorted(table.readable())))
+    versions = tuple(replace(each, rows=0) if each.purpose == MADE else each for each in table.versions())
+    return DatasetHistory(source=workspace.source, versions=versions, readable=tuple(sorted(table.readable())))
 
 
 def deliveries(workspace: Workspace) -> DeliveryList:
@@ -70,9 +78,27 @@ def export(workspace: Workspace, out: Path, as_of: int | None = None, progress: 
             return sum(each.added for each in engine.arrivals(view))
 
         with replacing(out) as temporary:
-            rows = ask(workspace, write, as_of)
-        version = table_of(workspace).version if as_of is None else as_of
+            rows, version = _asked(workspace, as_of, lambda version: ask(workspace, write, version))
     return DatasetExport(file=str(out), version=version, rows=rows, seconds=time.perf_counter() - start)
+
+
+def _asked(workspace: Workspace, as_of: int | None, question: Callable[[int | None], T]) -> tuple[T, int | None]:
+    """What a question about a version is answered, and the number of that version.
+
+    The latest is asked for by its number, for another may come meanwhile. Readers hold no lock: if its files are
+    deleted meanwhile, which erasing does, the one that is then the latest is asked for.
+    """
+    if as_of is not None and not current_view(workspace, as_of).parts:
+        hint = "holdfast dataset versions tells which delivery came with which version"
+        raise NoUsableData(f"version {as_of} of the dataset has no rows", hint=hint)
+    version = table_of(workspace).version if as_of is None else as_of
+    try:
+        return question(version), version
+    except InputOutputError:
+        latest = table_of(workspace).version
+        if as_of is not None or latest == version:
+            raise
+        return question(latest), latest
 
 
 def tidy(workspace: Workspace) -> Upkeep:

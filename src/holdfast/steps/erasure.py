@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from holdfast import records
 from holdfast.dataset import write_out
+from holdfast.erasing.advance import InAdvance
 from holdfast.erasing.files import clean_files
+from holdfast.erasing.mentioned import mentioned_in_advance
 from holdfast.erasing.remnants import elsewhere, remaining, searched
 from holdfast.erasing.tables import Rows, clean_tables, remember_rows, rows_by_part, rows_in
 from holdfast.erasing.texts import clean_ledger, clean_logs, clean_quarantine
@@ -22,7 +23,7 @@ from holdfast.erasing.work import Work
 from holdfast.errors import UsageError
 from holdfast.intake.erased import erased_clients, erased_from
 from holdfast.intake.reconciling import reconcile
-from holdfast.lineage import resting_on
+from holdfast.lineage import resting_on, traced_models
 from holdfast.progress import Progress, silent
 from holdfast.records import ErasurePlan, ErasureReceipt, ErasureUndone, SourceFile, to_json
 from holdfast.session import Session, begin, reading, utc_now
@@ -43,20 +44,24 @@ def erase(
 
     The tombstone comes first: whatever happens then, the client is not taken in again, and calling this once more
     finishes what was begun. Raises UsageError, and has written nothing, for a reason that is empty or names the
-    client, for an id that is a word of Holdfast's own record, and, unless it is erased `in_advance`, for one that
-    occurs nowhere.
+    client, and, unless it is erased `in_advance`, for an id that is a word of Holdfast's own record or occurs nowhere.
+
+    `in_advance` a client of whom the datasets have no row is kept out, and rows with exactly this id are removed: a
+    client whom no delivery knew cannot be in models and reports, and where an id is also a word, its occurrence in a
+    document is no evidence. Files that mention the id are told, and left as they are. A client of whom there are rows
+    is erased as always.
     """
     mention = _meant(client, reason)
     with reading(workspace, progress) as (ledger, _):
-        _refuse_unmeant(Work(workspace=workspace, ledger=ledger, mention=mention, progress=progress), in_advance)
+        _refuse_unmeant(_work_on(mention, workspace, ledger, progress, in_advance=in_advance), in_advance)
     with begin(workspace, "erase", progress) as session:
         reconcile(session)
+        work = _work_on(mention, session.workspace, session.ledger, session.progress, in_advance=in_advance)
         tombstone = Tombstones(make_key(workspace.erasure_key_file), frozenset()).tombstone_of(client)
         session.ledger.begin_erasure(session.run_id, utc_now(), tombstone)
-        work = Work(workspace=workspace, ledger=session.ledger, mention=mention, progress=session.progress)
         found, note = rows_by_part(work), _note(workspace, tombstone)
         rows = remember_rows(note, found)
-        told = _told(work, rows)
+        told = _told(work, rows, tombstone)
         clean_tables(work, found)
         clean_quarantine(work)
         session.journal.close()  # a log that is cleaned becomes another file: it is opened anew
@@ -80,16 +85,16 @@ def plan_erasure(
 ) -> ErasurePlan:
     """What erasing a client would change; changes nothing.
 
-    Files are cleaned one by one in the system's folder for temporary files, and thrown away. Raises UsageError where
+    Files are cleaned one by one in the state folder, and the copies thrown away. Raises UsageError where
     `erase` does.
     """
     start, mention = time.perf_counter(), _meant(client, None)
     with reading(workspace, progress) as (ledger, _):
-        work = Work(workspace=workspace, ledger=ledger, mention=mention, progress=progress, trial=True)
+        work = _work_on(mention, workspace, ledger, progress, in_advance=in_advance, trial=True)
         _refuse_unmeant(work, in_advance)
         found = rows_by_part(work)
         rows: Rows = set().union(*found.values())
-        told = _told(work, rows)
+        told = _told(work, rows, erased_from(workspace, ledger).tombstone_of(client))
         for clean in (clean_quarantine, clean_files, clean_logs, clean_ledger):
             clean(work)
         clean_tables(work, found)
@@ -134,6 +139,19 @@ def undo_erasure(workspace: Workspace, client: str, reason: str) -> ErasureUndon
         return undone
 
 
+def _work_on(
+    mention: Mention, workspace: Workspace, ledger: Ledger, progress: Progress, *, in_advance: bool, trial: bool = False
+) -> Work:
+    """The work of an erasure; in advance, of one that touches rows alone, unless there are rows of the client."""
+    work = Work(workspace=workspace, ledger=ledger, mention=mention, progress=progress, trial=trial)
+    if not in_advance or rows_by_part(work):
+        return work
+    begun = erased_from(workspace, ledger).tombstone_of(mention.client)
+    if begun and rows_in(_note(workspace, begun)):
+        return work
+    return InAdvance(workspace=workspace, ledger=ledger, mention=mention, progress=progress, trial=trial)
+
+
 def _meant(client: str, reason: str | None) -> Mention:
     mention = Mention(client)
     if reason is not None and not reason.strip():
@@ -145,9 +163,17 @@ def _meant(client: str, reason: str | None) -> Mention:
 
 def _refuse_unmeant(work: Work, in_advance: bool) -> None:
     """Refuse an id that would break the record, and one that nobody has; a client erased before is known."""
-    if work.mention.client in _own_words(work.workspace, work.ledger):
+    client, longest = work.mention.client, work.workspace.limits.field_characters
+    if len(client) > longest:
+        hint = "ids are compared exactly: copy it from the file or the list"
+        raise UsageError(f"no client can have an id of {len(client):,} characters: a field has {longest:,}", hint=hint)
+    is_syntax = client.isascii() and not any(character.isalnum() for character in client)
+    is_word = is_syntax or client in _own_words(work.workspace, work.ledger)
+    if is_word and not isinstance(work, InAdvance):  # in advance the record is not touched
         hint = "nothing was erased; deliver its files again without the client, and delete the old ones"
-        raise UsageError("this id is a word of Holdfast's own record, which would break without it", hint=hint)
+        raise UsageError(
+            "this id is a word or a sign of Holdfast's own record, which would break without it", hint=hint
+        )
     erased_before = erased_from(work.workspace, work.ledger).tombstone_of(work.mention.client)
     if not (in_advance or erased_before or rows_by_part(work)):
         refuse_unknown(work)
@@ -167,9 +193,12 @@ def _note(workspace: Workspace, tombstone: str) -> Path:
     return workspace.state_folder / f"erasing-{tombstone}"
 
 
-def _told(work: Work, rows: Rows) -> dict[str, Any]:
-    """What rests on the client's rows."""
-    models, _ = resting_on(work.ledger, {delivery for delivery, _ in rows})
+def _told(work: Work, rows: Rows, tombstone: str | None) -> dict[str, Any]:
+    """What rests on the client's rows, those that were erased before included."""
+    resting, _ = resting_on(work.ledger, {delivery for delivery, _ in rows})
+    receipts = work.ledger.receipts(tombstone) if tombstone else ()
+    learned = {each.digest for each in resting}.union(each["digest"] for told in receipts for each in told["models"])
+    models = tuple(each for each in traced_models(work.ledger) if each.digest in learned)
     release = current_id(work.workspace.deployment_folder)
     serves = any(release in model.releases for model in models)
     return {"rows": len(rows), "models": models, "in_production": release if serves else None}
@@ -178,7 +207,10 @@ def _told(work: Work, rows: Rows) -> dict[str, Any]:
 def _done(work: Work, rows: Rows) -> dict[str, Any]:
     """What was changed, and what a search finds afterwards."""
     folders, files = searched(work)
+    left, mentioned = mentioned_in_advance(work) if isinstance(work, InAdvance) else (remaining(work), ())
     return {
+        "in_advance": isinstance(work, InAdvance),
+        "mentioned": mentioned,
         "deliveries": tuple(sorted(work.deliveries | {delivery for delivery, _ in rows})),
         "cleaned": work.cleaned,
         "deleted": tuple(work.deleted),
@@ -186,7 +218,7 @@ def _done(work: Work, rows: Rows) -> dict[str, Any]:
         "unreadable_versions": work.unreadable,
         "searched": folders,
         "files_searched": files,
-        "remaining": remaining(work),
+        "remaining": left,
         "elsewhere": elsewhere(work),
     }
 
@@ -203,8 +235,8 @@ def _receipt_name(workspace: Workspace, tombstone: str) -> str:
 def _to_read_again(session: Session, held: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Let the next ingestion read again what may still hold an erased client.
 
-    `held`: the deliveries from which its rows were erased. A delivery is known by its bytes: it gets another digest,
-    so that they are new again. A table is read from its beginning. Returns what is read again, and which files were
+    `held`: the deliveries from which its rows were erased. A file is read again as the delivery that it is, a table
+    from its beginning. Returns what is read again, and which files were
     cleaned, so that only their originals hold the client.
     """
     files = session.ledger.every_delivery()
@@ -215,16 +247,10 @@ def _to_read_again(session: Session, held: Collection[int]) -> tuple[tuple[str, 
     again = [file for file in meant if file.folder not in tables and not file.repairs]
     cleaned = [file for file in again if file.former and not file.erased]
     again = [file for file in again if file not in cleaned]
-    for file in (*again, *(replace(file, watermark=None) for file in read)):
-        session.ledger.redigest(_unknown(file))
+    for file in (*again, *read):
+        session.ledger.outdate_delivery(file.number)
     told = (f"the table of source '{name}'" for name in sorted(tables))
     return (*told, *_names(again)), tuple(_names(cleaned))
-
-
-def _unknown(file: SourceFile) -> SourceFile:
-    """A delivery that is not recognised by its bytes any more."""
-    digest = hashlib.sha256(f"{file.digest}\nread again".encode()).hexdigest()
-    return replace(file, digest=digest, former=tuple(dict.fromkeys((*file.former, file.digest))))
 
 
 def _names(files: Collection[SourceFile]) -> Iterator[str]:

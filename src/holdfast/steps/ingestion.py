@@ -13,7 +13,7 @@ from holdfast.intake.finding import Lying, look
 from holdfast.intake.held import Quarantine
 from holdfast.intake.history import History
 from holdfast.intake.reading_tables import take_tables
-from holdfast.intake.reconciling import reconcile, withdraw_lost
+from holdfast.intake.reconciling import reconcile, withdraw_lost, withdraw_outdated
 from holdfast.intake.storing import SHOWN_REJECTS
 from holdfast.intake.taking import Taken, take_files
 from holdfast.intake.upkeep import keep_up
@@ -37,9 +37,12 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
         told = reconcile(session)
         earlier = session.ledger.deliveries(workspace.source, workspace.schema.digest)
         current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
-        lying = look(workspace, History(earlier, current).knows)
-        again = withdraw_lost(session, {file.digest for file in lying.files})
-        history, erased = History(earlier, current_files(session)), erased_clients(session)
+        last_came = session.ledger.last_came(workspace.source)
+        lying = look(workspace, History(earlier, current, last_came).knows)
+        here = {file.identity for file in lying.files}
+        again = withdraw_lost(session, here)
+        withdraw_outdated(session, here)
+        history, erased = History(earlier, current_files(session), last_came), erased_clients(session)
         told += tuple(judge_anew(session, history))
         known = sum(history.knows(file) for file in lying.files)
         taken = take_files(session, history, lying, erased)
@@ -64,8 +67,8 @@ def _beginnings(session: Session, earlier: Sequence[SourceFile]) -> Iterator[str
     before = None if earlier else session.ledger.dataset_under_another_schema(workspace.source, workspace.schema.digest)
     if before:
         yield (
-            f"the schema has changed, so a new dataset begins; the one of before ({before.rows:,} rows) comes back "
-            "with the old schema"
+            "the schema has changed, so a new dataset begins; the one of before "
+            f"({count(before.rows, 'row', 'rows')}) comes back with the old schema"
         )
 
 
@@ -73,19 +76,20 @@ def _losses(workspace: Workspace, again: Sequence[SourceFile], taken: Sequence[S
     """What became of deliveries whose rows were gone: which have come again, and which have not."""
     accepted = [file for file in taken if file.status == "accepted"]
     tables = {source.name for source in workspace.databases}
-    digests, read = {file.digest for file in accepted}, {file.folder for file in accepted} & tables
+    back, read = {file.identity for file in accepted}, {file.folder for file in accepted} & tables
     delivered = [file for file in again if not file.repairs]
-    missing = [file for file in delivered if file.digest not in digests and file.folder not in read]
+    missing = [file for file in delivered if file.identity not in back and file.folder not in read]
     if delivered:
-        back = f"{len(delivered) - len(missing)} of them" if missing else "they"
+        they = f"{len(delivered) - len(missing)} of them" if missing else "they"
         gone = f"the rows of {count(len(delivered), 'delivery', 'deliveries')} were gone"
-        yield f"{gone} from {workspace.show(workspace.output_folder)}: {back} have been taken in anew"
+        yield f"{gone} from {workspace.show(workspace.output_folder)}: {they} have been taken in anew"
     if missing:
         sources = dict.fromkeys(file.folder if file.folder in tables else file.name for file in missing)
         yield f"missing until they can be read again: {', '.join(sources)}"
     repaired = sum(file.accepted for file in again if file.repairs)
     if repaired:
-        yield f"{repaired:,} of the rows had been repaired by hand: these are in quarantine again"
+        are = "is" if repaired == 1 else "are"
+        yield f"{repaired:,} of the rows had been repaired by hand, and {are} in quarantine again"
 
 
 def _repaired(session: Session, taken: Sequence[SourceFile]) -> Iterator[str]:
@@ -149,5 +153,6 @@ def _nothing_usable(workspace: Workspace, record: IngestRecord) -> NoUsableData:
     refusals = [f"{f.name}: {f.error['message']}" for f in record.files if f.error]
     rows = [f"{r.file} line {r.line}: {r.column or 'row'}, {r.rule}" for r in record.rejected]
     found = "; ".join((refusals + rows)[:5]) or "they hold no rows"
-    message = f"none of the {len(record.files) + record.known} files gave a usable row ({found})"
+    files = len(record.files) + record.known
+    message = f"{'the file' if files == 1 else f'all {files:,} files'} gave no usable row ({found})"
     return NoUsableData(message, file=folder, hint="the rules are in the schema; holdfast status lists every delivery")

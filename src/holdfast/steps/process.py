@@ -17,6 +17,7 @@ from holdfast.errors import (
 )
 from holdfast.progress import Progress, silent
 from holdfast.records import Action, CallRecord, Decision, IngestRecord, Metric, Observation, RunRecord
+from holdfast.render.words import count
 from holdfast.session import Session, begin, utc_now
 from holdfast.store import lastrun
 from holdfast.store.files import locked
@@ -25,7 +26,8 @@ from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
     from holdfast.engines.base import View
-    from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, TrainRecord
+    from holdfast.records import Diagnosis, Release, ReportRecord, Scorecard, SourceFile, TrainRecord
+    from holdfast.records.data import Identity
     from holdfast.serving import Deployed
 
 LOW_RECALL = 0.1
@@ -165,7 +167,8 @@ def decide(seen: Observation, policy: str) -> Decision:
     if seen.unseen_f1 is None or seen.deployed_f1 is None:
         found = f"{seen.unseen_exited:,} of {seen.unseen_rows:,} exited"
         return decision("keep", f"F1 cannot be measured on the rows that release {seen.release} has not seen ({found})")
-    measured = f"F1 of release {seen.release} on {seen.unseen_rows:,} rows that it has not seen: {_f1(seen.unseen_f1)}"
+    unseen = count(seen.unseen_rows, "row", "rows")
+    measured = f"F1 of release {seen.release} on {unseen} that it has not seen: {_f1(seen.unseen_f1)}"
     if seen.unseen_f1.value is not None and seen.unseen_f1.value < seen.deployed_f1:
         verdict = f"below the {seen.deployed_f1:.3f} that it was deployed with: retrain, rescore, redeploy"
         return decision("retrain", measured, verdict)
@@ -204,15 +207,11 @@ def _unseen(session: Session, current: Deployed) -> tuple[int, int, Metric | Non
     """Labelled rows that the release has not learned from: how many, how many exited, and its F1 on them."""
     import pyarrow as pa
 
-    from holdfast.dataset import current_files, current_view
+    from holdfast.dataset import current_view
     from holdfast.evaluation import judge, scorecard
-    from holdfast.store.brieffiles import dataset_in, deliveries_in
 
     workspace = session.workspace
-    record = current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace")
-    # A model of a file that was changed by hand has not learned from what was delivered.
-    learned = deliveries_in(record) if dataset_in(record) == current.release.dataset_digest else frozenset()
-    unseen = frozenset(f.number for f in current_files(session) if learned.isdisjoint((f.digest, *f.former)))
+    unseen = _unseen_deliveries(session, current)
     if not unseen:
         return 0, 0, None
     seen = _learned_from(session, current.release, unseen)
@@ -223,6 +222,32 @@ def _unseen(session: Session, current: Deployed) -> tuple[int, int, Metric | Non
     card = scorecard(current.model, judgement, workspace, f"{workspace.source}: rows not learned from", "")
     session.ledger.record_score(session.run_id, utc_now(), "unseen", card)
     return card.rows, card.exited, card.f1 if card.f1.value is not None else None
+
+
+def _unseen_deliveries(session: Session, current: Deployed) -> frozenset[int]:
+    """The numbers of the deliveries that the release has not learned from, under this number or another one.
+
+    After a lost ledger they are known by their bytes alone, and no longer by how they were read.
+    """
+    from holdfast.dataset import current_files
+    from holdfast.store.brieffiles import dataset_in, deliveries_in
+
+    files, digest = current_files(session), current.release.dataset_digest
+    record = current.pinned.read("ingestedfiles.txt").decode("utf-8", "replace")
+    if dataset_in(record) != digest:  # a model of a file that was changed by hand has not learned from deliveries
+        return frozenset(file.number for file in files)
+    known = session.ledger.dataset(digest)
+    if known is None:
+        learned = deliveries_in(record)
+        return frozenset(file.number for file in files if learned.isdisjoint((file.digest, *file.former)))
+    numbers = frozenset(known.deliveries)
+    delivered = session.ledger.deliveries(session.workspace.source, session.workspace.schema.digest)
+    seen = {identity for file in delivered if file.number in numbers for identity in _identities(file)}
+    return frozenset(file.number for file in files if seen.isdisjoint(_identities(file)))
+
+
+def _identities(file: SourceFile) -> list[Identity]:
+    return [(digest, file.read_as) for digest in (file.digest, *file.former)]
 
 
 def _learned_from(session: Session, release: Release, unseen: frozenset[int]) -> View:

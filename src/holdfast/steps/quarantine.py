@@ -31,7 +31,9 @@ from holdfast.records import (
     SourceFile,
 )
 from holdfast.session import Session, begin, reading, utc_now
+from holdfast.sources.apart import open_corrected_apart
 from holdfast.sources.corrections import LONGEST_CELL, UNICODE, Corrections, table_header, table_row
+from holdfast.sources.files import name_of, open_regular
 from holdfast.sources.repaired import RowText, fields_of
 from holdfast.sources.typed import as_csv
 from holdfast.store.files import replacing
@@ -116,18 +118,23 @@ def repair(workspace: Workspace, which: str, changes: Mapping[str, str]) -> Quar
 def repair_from(workspace: Workspace, which: str, corrected: Path, progress: Progress = silent) -> QuarantineDone:
     """Repair rows of a delivery from a table that `show_quarantine` wrote and somebody corrected (see `Corrections`).
 
-    Rows that were left as they were are passed over. Raises UsageError as `repair` does, and FileRefused for a file
-    of another form, or with a line that is not in quarantine; nothing is changed then.
+    Rows that were left as they were are passed over. The file is read by a reading process, within the limits of
+    deliveries. Raises UsageError as `repair` does, and FileRefused for what is no regular file, for one of another
+    form, or with a line that is not in quarantine; nothing is changed then.
     """
-    with begin(workspace, "quarantine repair", progress) as session:
+    with open_regular(corrected) as stream, begin(workspace, "quarantine repair", progress) as session:
         ((file, line),) = _current(session, which)
         if line is not None:
-            hint = f"holdfast quarantine repair {file.number} --from {corrected}; rows may be left out of it"
+            hint = f"holdfast quarantine repair {file.number} --from {name_of(corrected)}; rows may be left out of it"
             raise UsageError("a table corrects rows of a whole delivery", hint=hint)
-        corrections = Corrections(corrected, file.header)
-        changed = Corrected(file, corrections, workspace.schema)
-        rows = changed.among(Quarantine(workspace, session.ledger).of(file).rows())
-        done = keep_repairs(session, file, rows, corrections)
+        name, limits = name_of(corrected), workspace.limits
+        with (
+            open_corrected_apart(session.readers, stream, name, file.header, limits) as table,
+            Corrections(table, workspace.state_folder) as corrections,
+        ):
+            changed = Corrected(file, corrections, workspace.schema)
+            rows = changed.among(Quarantine(workspace, session.ledger).of(file).rows())
+            done = keep_repairs(session, file, rows, corrections)
         session.result = done = replace(done, notices=changed.notices())
         return done
 
@@ -326,8 +333,8 @@ def _notices_of_table(written: int, left_out: int) -> Iterator[str]:
         yield "there is no row in it, as none waits to be corrected"
     if left_out:
         yield (
-            f"{left_out:,} of the rows are not in it, as no cell of a spreadsheet holds {LONGEST_CELL:,} characters: "
-            "repair them with --set, or waive them"
+            f"{left_out:,} of the rows {'is' if left_out == 1 else 'are'} not in it, as no cell of a spreadsheet holds "
+            f"{LONGEST_CELL:,} characters: repair with --set, or waive"
         )
     if written >= ROWS_OF_A_SHEET:
         yield f"spreadsheet programs open {ROWS_OF_A_SHEET:,} rows at most, and this table has {written + 1:,}"

@@ -16,6 +16,7 @@ from holdfast.records import ColumnSummary, Release, ReportRecord, RiskModel, Sc
 from holdfast.render.document import Report, report_html
 from holdfast.render.histogram import Histogram, histogram_edges
 from holdfast.render.plots import ScorePoint, confusion_matrix_png
+from holdfast.render.words import count
 from holdfast.risk.rows import feature_values, labels
 from holdfast.schema import Schema
 from holdfast.serving import deployed
@@ -50,7 +51,7 @@ def report(where: Workspace | Session, progress: Progress = silent) -> ReportRec
         if card is None or card.data_digest != test.table.digest:
             card = scorecard(model, judgement, workspace, test.description, test.table.digest)
         page = report_html(_report(session, model, release, card, judgement)).encode()
-        picture = confusion_matrix_png(card.confusion, f"{card.rows:,} clients of {card.data}")
+        picture = confusion_matrix_png(card.confusion, f"{count(card.rows, 'client', 'clients')} of {card.data}")
         targets = {workspace.model_folder / CONFUSION_MATRIX: picture, workspace.model_folder / REPORT: page}
         for target, data in targets.items():
             write_file(target, data)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from holdfast.engines.base import View
 from holdfast.errors import UsageError, excerpt, nearest
 from holdfast.intake.storing import decomposed, notice_of_decomposed
 from holdfast.progress import Progress, silent
@@ -27,13 +30,17 @@ from holdfast.records.contract import (
     SchemaInferred,
     SchemaShow,
 )
-from holdfast.schema import BRIEF_SCHEMA, Column, Schema, is_the_briefs, schema_to_json
+from holdfast.render.words import count
+from holdfast.schema import BRIEF_SCHEMA, LINE, Column, Schema, is_the_briefs, schema_to_json
+from holdfast.session import reading
 from holdfast.sourcelist import FolderSource
 from holdfast.sources.apart import open_apart
 from holdfast.sources.files import name_of, open_regular
 from holdfast.sources.inference import Roles, infer_schema
-from holdfast.sources.parsed import ParsedBatch, Reading
+from holdfast.sources.kinds import ENDINGS, kind_of_name
+from holdfast.sources.parsed import Delivered, ParsedBatch, Reading
 from holdfast.sources.readers import Readers
+from holdfast.store.parts import PartWriter
 from holdfast.workspace import Workspace
 
 EXAMPLES = 3
@@ -71,23 +78,22 @@ def infer_from(file: Path, roles: Roles, sheet: str | None = None) -> SchemaInfe
 
 
 def check_file(workspace: Workspace, file: Path, source: str | None = None, progress: Progress = silent) -> SchemaCheck:
-    """What ingestion would make of `file`, row by row, but for whether the dataset has a row already.
+    """What ingestion would make of `file`, row by row, but for what the dataset has already and who was erased.
 
     `source`: the folder source whose column names and sheet are meant; without it the one whose folder the file is in.
-    Raises FileRefused when no row of the file could be taken, UsageError when there is no such source.
+    Raises FileRefused when no row of the file could be taken, UsageError when there is no such source, and for a file
+    that ingestion passes over because of its name.
     """
     clock = time.perf_counter()
     meant = _source(workspace, file, source)
     name = name_of(file)
-    with (
-        Readers(1) as readers,
-        open_regular(file) as stream,
-        open_apart(readers, stream, name, _reading(workspace, meant)) as delivered,
-    ):
-        found = _Findings(workspace.schema, delivered.header)
-        for parsed in delivered:
-            found.add(parsed)
-            progress(f"checking {excerpt(name)}", delivered.rows, None)
+    with TemporaryDirectory(prefix="holdfast-") as folder, open_regular(file) as stream:
+        _refuse_passed_over(name)
+        part = Path(folder) / "rows.parquet"
+        with Readers(1) as readers, open_apart(readers, stream, name, _reading(workspace, meant)) as delivered:
+            found = _Findings(workspace.schema, delivered.header)
+            _keep(_looked_at(delivered, found, progress), part)
+        found.compare(workspace, part)
     return SchemaCheck(
         file=name,
         digest=delivered.digest,
@@ -97,7 +103,7 @@ def check_file(workspace: Workspace, file: Path, source: str | None = None, prog
         columns=tuple(found.column(column) for column in workspace.schema.columns),
         broken=found.rules(),
         extra=tuple(column for column in delivered.names if column not in workspace.schema.names),
-        notices=(*delivered.notices, *([notice_of_decomposed(name, found.decomposed)] if found.decomposed else [])),
+        notices=(*delivered.notices, *found.notices(name)),
         seconds=time.perf_counter() - clock,
     )
 
@@ -123,11 +129,32 @@ def _columns(schema: Schema) -> tuple[SchemaColumn, ...]:
     )
 
 
+def _refuse_passed_over(name: str) -> None:
+    if name.startswith(".") or kind_of_name(name) is None:
+        what = "a hidden file" if name.startswith(".") else f"not a {', '.join(ENDINGS)} file"
+        raise UsageError(f"ingestion passes over it: {what}", file=name, hint="name it for what it is")
+
+
+def _looked_at(delivered: Delivered, found: _Findings, progress: Progress) -> Iterator[pa.RecordBatch]:
+    """The rows that keep the schema, a batch at a time, after they have been looked at."""
+    for parsed in delivered:
+        found.add(parsed)
+        progress(f"checking {excerpt(delivered.name)}", delivered.rows, None)
+        yield parsed.rows
+
+
+def _keep(batches: Iterator[pa.RecordBatch], part: Path) -> None:
+    first = next(batches)
+    with PartWriter(part, first.schema, 1) as writer:
+        for batch in chain([first], batches):
+            writer.add(batch)
+
+
 def _source(workspace: Workspace, file: Path, name: str | None) -> FolderSource | None:
     sources = {source.name: source for source in workspace.sources if isinstance(source, FolderSource)}
     if name is None:
-        folder = file.absolute().parent
-        return next((source for source in sources.values() if workspace.folder_of(source) == folder), None)
+        folder = file.parent.resolve()
+        return next((source for source in sources.values() if workspace.folder_of(source).resolve() == folder), None)
     if name not in sources:
         close = nearest(name, sources)
         hint = f"did you mean '{close}'?" if close else f"known: {', '.join(sources) or 'none'}"
@@ -153,7 +180,9 @@ class _Findings:
 
     schema: Schema
     header: Sequence[str]
-    accepted: int = 0
+    duplicate: int = 0
+    conflicting: int = 0
+    replaced: int = 0
     labels: Counter[int | None] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     least: dict[str, Any] = field(default_factory=dict)
@@ -163,7 +192,6 @@ class _Findings:
     examples: dict[_Rule, list[BrokenCell]] = field(default_factory=dict)
 
     def add(self, parsed: ParsedBatch) -> None:
-        self.accepted += len(parsed.rows)
         self.decomposed += decomposed(parsed.rows.column(self.schema.client.name))
         for column in self.schema.columns:
             self._look_at(column, parsed.rows.column(column.name))
@@ -191,9 +219,31 @@ class _Findings:
             if shown not in [example.excerpt for example in examples]:
                 examples.append(BrokenCell(line=row.line, excerpt=shown))
 
+    def compare(self, workspace: Workspace, part: Path) -> None:
+        """Compare the rows that keep the schema with each other, as ingestion would if there were no others."""
+        view = View(parts=(part,), schema=self.schema, conflicts=workspace.conflicts)
+        with reading(workspace) as (_, engine):
+            for arrival in engine.arrivals(view):
+                self.duplicate, self.conflicting = arrival.duplicate, arrival.conflicting
+                self.replaced = arrival.replaced
+            if self.conflicting:
+                rule = _Rule(None, f"contradicts an earlier row, which has the same {', '.join(view.key)}", True)
+                self.broken[rule] = self.conflicting
+                first = next(engine.contradictions(view)).slice(0, EXAMPLES).to_pylist()
+                shown = [(row[LINE], excerpt(", ".join(str(row[name]) for name in view.key))) for row in first]
+                self.examples[rule] = [BrokenCell(line=line, excerpt=key) for line, key in shown]
+
+    def notices(self, name: str) -> Iterator[str]:
+        if self.decomposed:
+            yield notice_of_decomposed(name, self.decomposed)
+        if self.replaced:
+            rows = count(self.replaced, "row takes", "rows take")
+            yield f"{name}: {rows} the place of earlier rows of the same client"
+
     def counts(self) -> dict[str, int]:
         return {
-            "accepted": self.accepted,
+            "accepted": self.labels.total() - self.duplicate - self.conflicting,
+            "duplicate": self.duplicate,
             "quarantined": sum(rows for rule, rows in self.broken.items() if rule.quarantined),
             "exited": self.labels[1],
             "stayed": self.labels[0],

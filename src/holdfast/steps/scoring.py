@@ -12,6 +12,7 @@ from holdfast.errors import ConfigurationError, ModelFileDamaged, NoUsableData
 from holdfast.evaluation import TestData, judge, read_test_data, scorecard
 from holdfast.progress import Progress, silent
 from holdfast.records import RiskModel, Scorecard
+from holdfast.render.words import count
 from holdfast.schema import LINE
 from holdfast.serving import Deployed
 from holdfast.session import Session, begin, utc_now
@@ -75,7 +76,8 @@ def _card(model: RiskModel, test: TestData, workspace: Workspace) -> Scorecard:
         )
     card = scorecard(model, judgement, workspace, test.description, test.table.digest)
     refused = len(test.table.rejected)
-    notice = (f"{refused} test rows break the schema and were left out",) if refused else ()
+    left_out = "breaks the schema and was left out", "break the schema and were left out"
+    notice = (count(refused, f"test row {left_out[0]}", f"test rows {left_out[1]}"),) if refused else ()
     return replace(card, quarantined=refused, notices=(*test.table.notices, *notice))
 
 

@@ -106,7 +106,7 @@ def trace_delivery(workspace: Workspace, number: int) -> Lineage:
 def _relations(file: SourceFile, files: Sequence[SourceFile]) -> Iterator[str]:
     """How a delivery hangs together with others."""
     for other in files:
-        if other.supersedes in (file.digest, *file.former) and other.number > file.number:
+        if other.supersedes == file.number:
             yield f"superseded by delivery {other.number} ({other.name})"
         if other.repairs == file.number:
             yield f"repaired rows of it are delivery {other.number}"

@@ -15,6 +15,7 @@ from holdfast.evaluation import holdout_mask
 from holdfast.intake.reconciling import reconcile
 from holdfast.progress import Progress, silent
 from holdfast.records import GoldenRow, RiskModel, TrainRecord
+from holdfast.render.words import count
 from holdfast.risk.linear import FittedLogistic, fit_logistic, log_odds, probability
 from holdfast.risk.rows import client_ids, feature_values, labels
 from holdfast.schema import Schema
@@ -75,9 +76,10 @@ class _LearningRows:
         if not schema.features:
             raise NoUsableData("the schema has no numeric feature to learn from", file=file)
         counts = {name: int((self.exited == label).sum()) for name, label in (("exited", 1), ("stayed", 0))}
-        for name, count in counts.items():
-            if count < SMALLEST_CLASS:
-                found = f"{counts['exited']:,} clients that exited and {counts['stayed']:,} that stayed"
+        for name, clients in counts.items():
+            if clients < SMALLEST_CLASS:
+                exited = count(counts["exited"], "client", "clients")
+                found = f"{exited} that exited and {counts['stayed']:,} that stayed"
                 hint = "ingest data with both outcomes; the old model is kept"
                 raise NoUsableData(f"no client that {name}: a model needs both ({found})", file=file, hint=hint)
 
@@ -125,7 +127,9 @@ def _record(
     if not fitted.converged:
         notices.append("the solver stopped before it converged: extreme values in a feature make it so")
     if table.rejected:
-        notices.append(f"{len(table.rejected)} rows of {FINAL_DATA} break the schema and were left out")
+        one = f"row of {FINAL_DATA} breaks the schema and was left out"
+        many = f"rows of {FINAL_DATA} break the schema and were left out"
+        notices.append(count(len(table.rejected), one, many))
     unused = [column.name for column in session.workspace.schema.categories]
     if unused:
         notices.append(f"categories are kept in the dataset but not used by this model: {', '.join(unused)}")

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +22,17 @@ MARK = "holdfast"
 UNITS = {"m": ("minutes", 60), "h": ("hours", 24)}
 NOT_SCHEDULED = "not scheduled: holdfast schedule install --every 10m runs it by cron"
 NOTHING_YET = "no crontab for"
+PROCESSES = Path("/proc")
+DAEMONS = {"cron", "crond", "fcron", "dcron"}
+NO_DAEMON = "no cron daemon is seen to run here, and without one nothing happens: start it (Debian: service cron start)"
 
 
 def install_schedule(root: Path, every: str) -> Schedule:
     """Run the full process of the workspace at `root` every so many minutes or hours ("10m", "2h", "1d").
 
-    Replaces an earlier line of the same workspace. Raises UsageError for an interval that cron cannot keep evenly,
-    or a folder name that no line can hold, CannotWrite when there is no crontab to be had.
+    Replaces an earlier line of the same workspace. Where no cron daemon runs, the message says so. Raises UsageError
+    for an interval that cron cannot keep evenly, or a folder name that no line can hold, CannotWrite when there is no
+    crontab to be had.
     """
     job = _job(root, cron_times(every))
     _write([*(line for line in _lines() if not _is_ours(line, root)), job.render()])
@@ -45,7 +50,9 @@ def show_schedule(root: Path) -> Schedule:
     if not ours:
         return Schedule(installed=False, every=None, line=None, message=NOT_SCHEDULED)
     times = str(CronTab(tab=ours[0])[0].slices)
-    return Schedule(installed=True, every=times, line=ours[0], message=f"cron runs the full process: {times}")
+    runs = f"cron runs the full process: {times}"
+    message = runs if _is_daemon_running() else f"cron is to run the full process: {times}; {NO_DAEMON}"
+    return Schedule(installed=True, every=times, line=ours[0], message=message)
 
 
 def remove_schedule(root: Path) -> Schedule:
@@ -90,6 +97,17 @@ def _job(root: Path, times: str) -> CronItem:
     job = CronItem(command=cron_command(root), comment=_mark(root))
     job.setall(times)
     return job
+
+
+def _is_daemon_running() -> bool:
+    """False if all processes can be seen and none is a cron daemon."""
+    if not (PROCESSES / "1" / "comm").is_file():  # it shows nothing, or only the processes of this user
+        return True
+    for name in PROCESSES.glob("[0-9]*/comm"):
+        with suppress(OSError):  # it has just ended
+            if name.read_text("utf-8", "replace").strip() in DAEMONS:
+                return True
+    return False
 
 
 def _mark(root: Path) -> str:

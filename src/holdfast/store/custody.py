@@ -80,14 +80,17 @@ class Custody(Database):
 
     def record_acts(self, run: str, acts: Iterable[QuarantineAct]) -> None:
         """Keep what was done to quarantined rows, all of it or, where `acts` raises, nothing."""
+        with self._database_errors(), self._engine.begin() as connection:
+            self._insert_acts(connection, run, acts)
+
+    def _insert_acts(self, connection: sa.Connection, run: str, acts: Iterable[QuarantineAct]) -> None:
         columns = [column.name for column in quarantine_acts.columns if column.name not in {"id", "run"}]
         values = attrgetter(*columns)
         # As SQL for the driver: SQLAlchemy would take as long to look at every row as SQLite to keep it.
         insert = str(quarantine_acts.insert().compile(self._engine, column_keys=["run", *columns]))
         entries = ((run, *values(act)) for act in acts)
-        with self._database_errors(), self._engine.begin() as connection:
-            while some := list(islice(entries, ROWS_AT_ONCE)):
-                connection.exec_driver_sql(insert, some)
+        while some := list(islice(entries, ROWS_AT_ONCE)):
+            connection.exec_driver_sql(insert, some)
 
     def acts(
         self, delivery: int, alike: Collection[int] = (), lines: tuple[int, int] | None = None
@@ -266,12 +269,14 @@ def _acts_query(names: tuple[str, ...], *, some_lines: bool, others: bool) -> sa
     Made once: that takes longer than to answer it.
     """
     each = quarantine_acts.c
-    # A repair whose text was let go has nothing to say any more.
+    # A repair whose text was let go has nothing to say any more, nor a row that was taken in and is lost.
     speaking = (each.act != "repaired") | each.text.is_not(None)
+    lost = sa.select(deliveries.c.number).where(deliveries.c.status == "accepted", ~deliveries.c.current)
+    counting = each.replayed_as.is_(None) | each.replayed_as.not_in(lost)
     between = each.line.between(sa.bindparam("first"), sa.bindparam("last"))
     parts: list[sa.ColumnElement[bool]] = []
     for where in [speaking & between, speaking & (each.line == EVERY_LINE)] if some_lines else [speaking]:
-        latest = sa.select(sa.func.max(each.id)).where(each.delivery == sa.bindparam("delivery"), where)
+        latest = sa.select(sa.func.max(each.id)).where(each.delivery == sa.bindparam("delivery"), where, counting)
         parts.append(each.id.in_(latest.group_by(each.line)))
         if others:
             parts.append(each.delivery.in_(sa.bindparam("others", expanding=True)) & where)

@@ -34,6 +34,7 @@ COMPACTION = "compaction"
 PURPOSE = "holdfast.purpose"
 RECORD = "holdfast.delivery"
 LEFT = "holdfast.left"
+RULE = "holdfast.conflicts"
 PART = re.compile(r"([0-9]{6,})(?:-([0-9]{6,}))?-[0-9a-f]{8}\.parquet")
 MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[\\\x00-\x1f\x7f]")
 NOT_AS_IT_WAS = (ValueError, TypeError, KeyError, AttributeError)
@@ -74,11 +75,15 @@ def part_name(first: int, last: int, digest: str) -> str:
 
 
 class DatasetTable:
-    """The Delta table in `folder`, which is made by the first commit. Only the holder of the lock may commit."""
+    """The Delta table in `folder`, which is made by the first commit. Only the holder of the lock may commit.
 
-    def __init__(self, folder: Path, history_days: int) -> None:
+    Each commit says by which `rule` for conflicts its rows were counted.
+    """
+
+    def __init__(self, folder: Path, history_days: int, rule: str) -> None:
         self.folder = folder
         self._history = f"interval {max(history_days, 1)} days"
+        self._rule = rule
 
     @cached_property
     def _table(self) -> DeltaTable | None:
@@ -127,19 +132,22 @@ class DatasetTable:
     ) -> int:
         """One commit that adds and removes parts; returns its version. `left`: the deliveries that leave with it.
 
-        With a delivery its digest is the application transaction, so that it is committed once: for one that was
-        committed before, nothing is done and that version returned. A compaction changes no row. Raises CannotWrite,
-        and has written nothing, when somebody else has committed since this table was opened.
+        With a delivery its digest is the application transaction, so that it is committed once: for one that is there
+        already, nothing is done and its version returned; one that has left may come again. A compaction changes no
+        row. Raises CannotWrite, and has written nothing, when somebody else has committed since this table was opened.
         """
         with self._explained(writing=True):
             table = self._table or self._create(add[0])
-            if delivery and (table.transaction_version(delivery.digest) or 0) >= delivery.number:
-                return max(file.version or 0 for file in self.delivered_after(0) if file.digest == delivery.digest)
+            known = delivery and (table.transaction_version(delivery.digest) or 0) >= delivery.number
+            there = self.standing().get(delivery.number) if delivery and known else None
+            if there and there.version:
+                return there.version
             version = table.version()
             rows_change = purpose != COMPACTION
             actions: list[AddAction | RemoveAction] = [self._added(path, rows_change=rows_change) for path in add]
             actions += [RemoveAction(part.path.name, rows_change, _now()) for part in remove]
-            metadata = {PURPOSE: purpose} | ({RECORD: json.dumps(to_json(delivery))} if delivery else {})
+            metadata = {PURPOSE: purpose, RULE: self._rule}
+            metadata |= {RECORD: json.dumps(to_json(delivery))} if delivery else {}
             metadata |= {LEFT: json.dumps(sorted(left))} if left else {}
             done = [Transaction(app_id=delivery.digest, version=delivery.number)] if delivery else []
             table.create_write_transaction(
@@ -160,10 +168,33 @@ class DatasetTable:
             records = ((number, json.loads(record)) for number, record in sorted(found))
             return tuple(from_json(SourceFile, record | {"version": number}) for number, record in records)
 
-    def left_after(self, version: int) -> frozenset[int]:
-        """The deliveries that left with the commits after a version, as far as those say so."""
+    def left_after(self, version: int) -> dict[int, int]:
+        """The deliveries that left with the commits after a version, as far as those say so, each with the version
+        with which it left last.
+        """
         with self._explained():
-            return frozenset(number for entry in self._after(version) for number in json.loads(entry.get(LEFT, "[]")))
+            found = sorted((int(entry["version"]), entry.get(LEFT, "[]")) for entry in self._after(version))
+            return {number: left for left, numbers in found for number in json.loads(numbers)}
+
+    def standing(self, version: int | None = None) -> dict[int, SourceFile]:
+        """The deliveries whose rows the table has, now or at a version, as far as the log tells, by number."""
+        files: dict[int, SourceFile] = {}
+        with self._explained():
+            for entry in reversed(self._after(-1)):
+                if version is None or int(entry["version"]) <= version:
+                    for number in json.loads(entry.get(LEFT, "[]")):
+                        files.pop(number, None)
+                    if entry.get(RECORD):
+                        told = json.loads(entry[RECORD]) | {"version": int(entry["version"])}
+                        file = from_json(SourceFile, told)
+                        files[file.number] = file
+        return files
+
+    def rule(self, version: int) -> str | None:
+        """By which rule for conflicts the rows of a version were counted; None where the log does not tell."""
+        with self._explained():
+            told = (entry.get(RULE) for entry in self._after(version - 1) if int(entry["version"]) == version)
+            return next(told, None)
 
     def versions(self) -> tuple[DatasetVersion, ...]:
         """Every commit that the log still tells of, oldest first."""
@@ -241,7 +272,7 @@ class DatasetTable:
                 "delta.deletedFileRetentionDuration": "interval 36500 days",
                 "delta.checkpointInterval": "50",
             },
-            commit_properties=CommitProperties(custom_metadata={PURPOSE: "made"}),
+            commit_properties=CommitProperties(custom_metadata={PURPOSE: "made", RULE: self._rule}),
         )
         self._make_durable(0)
         self.__dict__["_table"] = table

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from holdfast.errors import Busy, from_os_error
+from holdfast.errors import Busy, HoldfastError, from_os_error
 
 BLOCK = 1 << 20
+A_MOMENT = 0.02
+FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def digest_of(data: bytes) -> str:
@@ -42,7 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         move_into_place(temporary, path)
     except OSError as error:
-        raise from_os_error(error, "write", str(path)) from error
+        raise could_not_write(error, path) from error
     finally:
         with suppress(OSError):  # where it could not be made it cannot be removed
             temporary.unlink()
@@ -53,17 +58,42 @@ def unfinished(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp")
 
 
-def move_into_place(finished: Path, path: Path) -> None:
-    """Make the file `finished` durable, then give it the name `path` in one step.
+def finished(path: Path) -> Path:
+    """What the file at a path that `unfinished` gave is to become; any other path as it is.
+
+    >>> finished(unfinished(Path("out/data.csv"))).name, finished(Path("data.csv")).name
+    ('data.csv', 'data.csv')
+    """
+    name = path.name
+    return path.with_name(name[1 : -len(".tmp")]) if name.startswith(".") and name.endswith(".tmp") else path
+
+
+def move_into_place(written: Path, path: Path) -> None:
+    """Make the file `written` durable, then give it the name `path` in one step.
 
     Raises CannotWrite, NotPermitted or InputOutputError.
     """
     try:
-        _sync(finished)
-        finished.replace(path)
+        _sync(written)
+        written.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise from_os_error(error, "write", str(path)) from error
+        raise could_not_write(error, path) from error
+
+
+def could_not_write(error: OSError, path: Path) -> HoldfastError:
+    """The error to raise when `path` could not be written, for a full disk with what is known of the bytes.
+
+    It is CannotWrite, NotPermitted or InputOutputError.
+    """
+    if error.errno not in FULL:
+        return from_os_error(error, "write", str(path))
+    known = from_os_error(OSError(error.errno, os.strerror(error.errno)), "write", str(path))
+    with suppress(OSError):  # it is told without the rest
+        known.message += f" ({shutil.disk_usage(path.parent).free:,} bytes are free there"
+        written = unfinished(path).stat().st_size if unfinished(path).exists() else 0
+        known.message += f", {written:,} were written)" if written else ")"
+    return known
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -103,7 +133,7 @@ def locked(path: Path) -> Iterator[None]:
         raise from_os_error(error, "write", str(path)) from None
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
         except BlockingIOError:
             holder = os.pread(descriptor, 40, 0).decode("ascii", "replace").strip() or "another process"
             message = f"another run is at work in this workspace ({holder})"
@@ -113,3 +143,27 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """True if a process holds the lock at `path` now; False where nobody does, or nobody may be asked."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock; once more after a moment, for which `is_locked` may have had it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(A_MOMENT)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

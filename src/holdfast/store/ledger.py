@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from holdfast.records import (
     Assessment,
     Decision,
+    QuarantineAct,
     Release,
     RunSummary,
     Scorecard,
@@ -79,6 +80,13 @@ class Ledger(Custody):
             for r in self._rows(query)
         )
 
+    def last_result(self, step: str) -> dict[str, Any] | None:
+        """The JSON form of what the latest run of `step` came to, as far as the history keeps it; None for none."""
+        query = sa.select(runs.c.record).where(runs.c.command == step, runs.c.record.is_not(None))
+        rows = self._rows(query.order_by(runs.c.number.desc()).limit(1))
+        found: dict[str, Any] | None = json.loads(rows[0].record) if rows else None
+        return found
+
     def seconds_of(self, step: str, limit: int = 100) -> tuple[float, ...]:
         """How long the latest successful runs of `step` took, newest first."""
         query = (
@@ -96,19 +104,27 @@ class Ledger(Custody):
         last = self._rows(sa.select(sa.func.max(deliveries.c.number)))[0][0]
         return int(last or 0) + 1
 
-    def record_delivery(self, run: str, source: str, schema_digest: str, file: SourceFile) -> None:
-        """Keep a delivery. The one that it supersedes, and what repaired that, stop being current with it."""
-        where = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest) & deliveries.c.current
+    def record_delivery(
+        self, run: str, source: str, schema_digest: str, file: SourceFile, acts: Iterable[QuarantineAct] = ()
+    ) -> None:
+        """Keep a delivery. The one that it supersedes, and what repaired that, stop being current with it.
+
+        One that was withdrawn comes again under its number. `acts`: what was done to refused rows with it.
+        """
+        own = (deliveries.c.source == source) & (deliveries.c.schema_digest == schema_digest)
+        where = own & deliveries.c.current
         with self._database_errors(), self._engine.begin() as connection:
             if file.supersedes:
-                query = sa.select(deliveries.c.number).where(where, deliveries.c.digest == file.supersedes)
-                superseded = set(connection.execute(query).scalars())
+                superseded = {file.supersedes}
                 repairs = sa.func.json_extract(deliveries.c.record, "$.repairs")
                 query = sa.select(deliveries.c.number, repairs).where(where, repairs.is_not(None))
                 for number, repaired in connection.execute(query.order_by(deliveries.c.number)):
                     superseded |= {number} if repaired in superseded else set()
                 gone = deliveries.update().where(where, deliveries.c.number.in_(superseded))
                 connection.execute(gone.values(current=False))
+            withdrawn = own & ~deliveries.c.current & (deliveries.c.digest == file.digest)
+            connection.execute(deliveries.delete().where(withdrawn, deliveries.c.number == file.number))
+            self._insert_acts(connection, run, acts)
             connection.execute(
                 deliveries.insert().values(
                     number=file.number,
@@ -143,6 +159,17 @@ class Ledger(Custody):
     def withdraw_delivery(self, number: int) -> None:
         """A delivery stops being current: its rows have to be taken again."""
         self._write(deliveries.update().where(deliveries.c.number == number).values(current=False))
+
+    def outdate_delivery(self, number: int) -> None:
+        """A file has to be read again, though its bytes are known."""
+        record = sa.func.json_set(deliveries.c.record, "$.outdated", sa.func.json("true"))
+        self._write(deliveries.update().where(deliveries.c.number == number).values(record=record))
+
+    def last_came(self, source: str) -> dict[str, int]:
+        """By digest, the number of the last accepted delivery of these bytes to an input folder, under any schema."""
+        where = (deliveries.c.source == source) & (deliveries.c.status == "accepted")
+        query = sa.select(deliveries.c.digest, sa.func.max(deliveries.c.number).label("last")).where(where)
+        return {row.digest: row.last for row in self._rows(query.group_by(deliveries.c.digest))}
 
     def numbers(self) -> frozenset[int]:
         """The numbers of all deliveries to any dataset of the workspace."""

@@ -29,6 +29,14 @@ def is_ledger(path: Path) -> bool:
         return False
 
 
+def copies_beside(file: Path) -> tuple[Path, ...]:
+    """The files in the ledger's folder, and in the one above, that are ledgers too, the latest first."""
+    folders = (file.parent, file.parent.parent)
+    lying = [path for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_file()]
+    copies = [path for path in lying if path != file and is_ledger(path)]
+    return tuple(sorted(copies, key=lambda path: path.stat().st_mtime, reverse=True))
+
+
 def redact_copy(path: Path, redacted: Callable[[str, int | None], str]) -> int:
     """Let `redacted` rewrite every text of a copy that may mention a client, as `Custody.redact` does in the ledger.
 

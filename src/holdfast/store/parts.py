@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from holdfast.errors import InputOutputError
 from holdfast.schema import DELIVERY, LINE
 
-ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.string(): "PLAIN"}
+ENCODINGS = {pa.int64(): "DELTA_BINARY_PACKED", pa.int8(): "DELTA_BINARY_PACKED", pa.string(): "PLAIN"}
 
 
 class PartWriter:
@@ -23,12 +23,14 @@ class PartWriter:
     def __init__(self, path: Path, columns: pa.Schema, delivery: int) -> None:
         self._delivery = pa.scalar(delivery, pa.int64())
         numbered = columns.append(pa.field(DELIVERY, pa.int64()))
-        # Numbers as differences; texts plain, because they mostly differ from row to row: small, and fast both ways.
+        # Numbers as differences, which leaves nothing to compress; texts plain, because they mostly differ from row to
+        # row: small, and fast both ways.
         encodings = {field.name: ENCODINGS[field.type] for field in numbered if field.type in ENCODINGS}
+        packed = {name for name, encoding in encodings.items() if encoding == "DELTA_BINARY_PACKED"}
         self._writer = pq.ParquetWriter(
             path,
             numbered,
-            compression="snappy",
+            compression={field.name: "none" if field.name in packed else "snappy" for field in numbered},
             use_dictionary=[field.name for field in numbered if field.name not in encodings],
             column_encoding=encodings,
             write_statistics=[DELIVERY, LINE],

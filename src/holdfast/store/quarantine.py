@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from holdfast.errors import InputOutputError
 from holdfast.records import RejectedRow
@@ -27,6 +30,9 @@ COLUMNS = pa.schema(
         ("kept", pa.bool_()),
     ]
 )
+DIGEST = pa.field("digest", pa.binary(16))
+"""Of a text that was let go, so that it is known again: the beginning of its SHA-256."""
+STORED = COLUMNS.append(DIGEST)
 BATCH_ROWS = 10_000
 COMPRESSION = "zstd"
 
@@ -70,7 +76,8 @@ class QuarantineWriter:
             held = self._waiting[start : start + BATCH_ROWS]
             columns = [[getattr(each.row, name) for each in held] for name in COLUMNS.names[:-1]]
             arrays = zip([*columns, [each.kept for each in held]], COLUMNS.types, strict=True)
-            batch = pa.RecordBatch.from_arrays([pa.array(*each) for each in arrays], schema=COLUMNS)
+            digests = pa.nulls(len(held), DIGEST.type)
+            batch = pa.RecordBatch.from_arrays([*(pa.array(*each) for each in arrays), digests], schema=STORED)
             self._writer.write_batch(batch)
         del self._waiting[:rows]
 
@@ -85,9 +92,15 @@ def held_batches(path: Path) -> Iterator[pa.RecordBatch]:
 
     Batches are small, so memory does not grow with the rows.
     """
-    for file in (path, contradictions_beside(path)):
-        if file.is_file():
-            yield from _batches(file, COLUMNS.names)
+    if path.is_file():
+        yield from _batches(path, COLUMNS.names)
+    yield from contradicting_batches(path)
+
+
+def contradicting_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The rows that contradict earlier ones, of those that `held_batches` gives."""
+    if (beside := contradictions_beside(path)).is_file():
+        yield from _batches(beside, COLUMNS.names)
 
 
 def held_rows(path: Path) -> Iterator[HeldRow]:
@@ -105,6 +118,53 @@ def held_count(path: Path) -> int:
             with _explained(file):
                 count += pq.read_metadata(file).num_rows
     return count
+
+
+class KnownTexts:
+    """Texts that are known again by their digests of 16 bytes, which are all that is kept of them in memory."""
+
+    def __init__(self, digests: Iterable[Sequence[bytes]]) -> None:
+        together = bytearray()
+        for some in digests:
+            together += b"".join(some)
+        self._digests = _sortable(together)
+        self._digests.sort()
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> KnownTexts:
+        """So many texts, known."""
+        return cls([_digests(texts)])
+
+    def mask(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """Which of some texts (n,) are known."""
+        found = _sortable(b"".join(_digests(texts)))
+        if not len(self._digests):
+            return np.zeros(len(found), dtype=bool)
+        places = np.searchsorted(self._digests, found)
+        known: NDArray[np.bool_] = self._digests[np.minimum(places, len(self._digests) - 1)] == found
+        return known
+
+
+def known_texts(paths: Iterable[Path]) -> KnownTexts:
+    """The texts that the quarantine files at `paths` and those beside them hold, or held before they were let go."""
+
+    def digests() -> Iterator[Sequence[bytes]]:
+        for path in paths:
+            for file in (path, contradictions_beside(path)):
+                for batch in _batches(file, ["text", DIGEST.name]) if file.is_file() else ():
+                    let_go = batch.column(DIGEST.name)
+                    yield _digests(batch.column("text").filter(let_go.is_null()).to_pylist())
+                    yield let_go.drop_null().to_pylist()
+
+    return KnownTexts(digests())
+
+
+def _digests(texts: Sequence[str | None]) -> list[bytes]:
+    return [hashlib.sha256((text or "").encode()).digest()[: DIGEST.type.byte_width] for text in texts]
+
+
+def _sortable(digests: bytes | bytearray) -> NDArray[np.bytes_]:
+    return np.frombuffer(digests, f"S{DIGEST.type.byte_width}")
 
 
 def missing_by_column(paths: Sequence[Path]) -> dict[str, int]:
@@ -131,17 +191,20 @@ def replace_texts(path: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray]
 
 
 def _replace_texts(file: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray], text: str) -> int:
-    place = COLUMNS.get_field_index("text")
+    place, beside = (STORED.get_field_index(name) for name in ("text", DIGEST.name))
 
     def write(new: Path) -> int:
         changed = 0
         with _writer(new) as writer:
-            for batch in _batches(file, COLUMNS.names):
+            for batch in _batches(file, STORED.names):
                 old = batch.column(place)
-                chosen = pc.and_(which(batch), pc.not_equal(old, text))
+                chosen = pc.fill_null(pc.and_(which(batch), pc.not_equal(old, text)), False)
                 changed += chosen.true_count
                 texts = pc.if_else(chosen, pa.scalar(text), old)
-                writer.write_batch(batch.set_column(place, COLUMNS.field(place), texts))
+                let_go = pa.array(_digests(old.filter(chosen).to_pylist()), DIGEST.type)
+                digests = pc.replace_with_mask(batch.column(beside), chosen, let_go)
+                written = batch.set_column(place, STORED.field(place), texts)
+                writer.write_batch(written.set_column(beside, DIGEST, digests))
         return changed
 
     return rewrite(file, write) or 0
@@ -156,7 +219,7 @@ def drop_rows(file: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray]) ->
     def write(new: Path) -> int:
         gone = 0
         with _writer(new) as writer:
-            for batch in _batches(file, COLUMNS.names):
+            for batch in _batches(file, STORED.names):
                 chosen = which(batch)
                 gone += chosen.true_count
                 writer.write_batch(batch.filter(pc.invert(chosen)))
@@ -167,17 +230,20 @@ def drop_rows(file: Path, which: Callable[[pa.RecordBatch], pa.BooleanArray]) ->
 
 def _writer(path: Path) -> pq.ParquetWriter:
     # Without statistics: they would keep texts of rows that were erased.
-    return pq.ParquetWriter(path, COLUMNS, compression=COMPRESSION, write_statistics=False)
+    return pq.ParquetWriter(path, STORED, compression=COMPRESSION, write_statistics=False)
 
 
 def _batches(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
     with _explained(path), pq.ParquetFile(path) as file:
         found = [name for name in columns if name in file.schema_arrow.names]
-        wanted = pa.schema([COLUMNS.field(name) for name in columns])
+        wanted = pa.schema([STORED.field(name) for name in columns])
         for read in file.iter_batches(batch_size=BATCH_ROWS, columns=found, use_threads=False):
+            read.validate(full=True)  # a damaged text is found here, where it can be explained
             batch = read
-            if "kept" in columns and "kept" not in found:  # the first version of Holdfast had none
-                batch = read.append_column("kept", pa.repeat(pa.scalar(False), read.num_rows))
+            for name in columns if len(found) < len(columns) else ():  # earlier versions of Holdfast had fewer
+                if name not in found:
+                    lacking = pa.scalar(False if name == "kept" else None, STORED.field(name).type)
+                    batch = batch.append_column(name, pa.repeat(lacking, read.num_rows))
             yield batch.select(list(columns)).cast(wanted)
 
 

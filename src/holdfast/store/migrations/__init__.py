@@ -12,6 +12,24 @@ class NewerLedger(Exception):
     """The ledger was written by a newer version of Holdfast."""
 
 
+class OlderLedger(Exception):
+    """The ledger was written by an older version of Holdfast, and whoever only reads does not bring it up to date."""
+
+
+def is_made(engine: sa.Engine) -> bool:
+    """True if a ledger at HEAD is behind `engine`, False if nothing is; changes nothing.
+
+    Raises NewerLedger or OlderLedger when it is at another revision.
+    """
+    with engine.connect() as connection:
+        found = _revision(connection)
+    if found is not None and found > HEAD:
+        raise NewerLedger(f"the ledger is at revision {found}, this version knows {HEAD}")
+    if found is not None and found < HEAD:
+        raise OlderLedger(f"the ledger is at revision {found}, and this version reads {HEAD}")
+    return found is not None
+
+
 def upgrade(engine: sa.Engine) -> None:
     """Bring the ledger behind `engine` to HEAD.
 

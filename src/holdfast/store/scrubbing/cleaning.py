@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -13,7 +14,7 @@ from holdfast.store.scrubbing.lines import clean_json_lines, clean_text
 from holdfast.store.scrubbing.mention import BLOCK, Erasure, Mention
 from holdfast.store.scrubbing.parquet import clean_parquet
 from holdfast.store.scrubbing.rewriting import rewrite
-from holdfast.store.scrubbing.searching import mentions
+from holdfast.store.scrubbing.searching import holds
 from holdfast.store.scrubbing.workbooks import clean_workbook, is_workbook
 
 NOT_PACKED_AGAIN = ("zip", "tar", "bzip2", "xz", "packed")
@@ -48,9 +49,14 @@ def scrub_file(
     another client is that client's, and stays as it is; `mentions` tells whether such a row mentions the erased one.
     A link is 0: what it leads to is cleaned under its own name.
 
-    Raises ConfigurationError for an id that is empty, CannotWrite, NotPermitted or InputOutputError.
+    Raises ConfigurationError for an id that is empty; Changed where others changed the file meanwhile; CannotWrite,
+    NotPermitted or InputOutputError.
     """
-    erasure = Erasure(Mention(client), columns, own, into, headers)
+    return clean(path, Erasure(Mention(client), columns, own, into, headers))
+
+
+def clean(path: Path, erasure: Erasure) -> int | None:
+    """As `scrub_file`, with cells read and copies kept as the erasure says."""
     try:
         with opened(path) as stream:
             return 0 if stream is None else _clean(path, stream, erasure)
@@ -59,11 +65,12 @@ def scrub_file(
 
 
 def _clean(path: Path, stream: BinaryIO, erasure: Erasure) -> int | None:
+    seen = os.fstat(stream.fileno())
     kind = kind_of(stream.read(BEGINNING))
     if kind == "parquet":
-        return clean_parquet(path, erasure)
+        return clean_parquet(path, erasure, seen)
     if kind == "zip" and is_workbook(path):
-        return clean_workbook(path, erasure)
+        return clean_workbook(path, erasure, seen)
     if kind in NOT_PACKED_AGAIN:
         return _untouched(path, erasure)
     stream.seek(0)
@@ -83,12 +90,12 @@ def _clean(path: Path, stream: BinaryIO, erasure: Erasure) -> int | None:
             with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as sink:
                 return _copy_without(source, cast(BinaryIO, sink), inner, erasure)
 
-    removed = rewrite(path, write, erasure.into)
+    removed = rewrite(path, write, erasure.into, seen)
     return _untouched(path, erasure) if removed is None else removed
 
 
 def _untouched(path: Path, erasure: Erasure) -> int | None:
-    return None if mentions(path, erasure.mention.client, erasure.columns) else 0
+    return None if holds(path, erasure) else 0
 
 
 def _copy_without(source: BinaryIO, sink: BinaryIO, kind: Kind, erasure: Erasure) -> int | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from holdfast.store.copies import folder_for_copies
 from holdfast.store.scrubbing.kinds import BEGINNING, Opaque, kind_of
-from holdfast.store.scrubbing.mention import Mention
+from holdfast.store.scrubbing.mention import Erasure, Mention
 
 LOGS = ("-wal", "-shm", "-journal")
 """What SQLite adds to a database's name for the files that it keeps beside it."""
@@ -19,23 +19,24 @@ LOGS = ("-wal", "-shm", "-journal")
 Value = bytes | int | float | None
 
 
-def database_mentions(path: Path, mention: Mention, columns: frozenset[str]) -> bool:
+def database_mentions(path: Path, erasure: Erasure) -> bool:
     """True if a value of an SQLite database mentions the client, or deleted rows may.
 
     A text is looked at like a file of its kind: JSON by its strings, others by their words and fields. A whole number
-    mentions the client where it equals the id, if the id is no short number or the column is one of `columns`.
+    mentions the client where it equals the id, if the id is no short number or the column is one of clients.
 
     Rows are stored with nothing between their values, so deleted ones are found by comparing: characters of the id
     that occur more often in the file than in a copy that holds the live rows alone are remains. A short number is
     not looked for among remains, where its digits occur by chance.
     """
+    mention = erasure.mention
     with path.open("rb") as stream:
         occurrences = 0 if mention.is_short_number else mention.count(stream)
     try:
-        with _opened(path) as database:
-            if any(_mentions(name, value, mention, columns) for name, value in _values(database)):
+        with _opened(path, erasure.copies) as database:
+            if any(_mentions(name, value, mention, erasure.columns) for name, value in _values(database)):
                 return True
-            return bool(occurrences) and occurrences > _live_occurrences(database, mention)
+            return bool(occurrences) and occurrences > _live_occurrences(database, erasure)
     except sqlite3.Error as error:
         if mention.is_short_number:
             hint = "look at it yourself, and remove it if it is not needed"
@@ -51,17 +52,17 @@ def database_of_log(path: Path) -> Path | None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def _opened(path: Path, copies: Path | None) -> Iterator[sqlite3.Connection]:
     """The database as it lies there, with what its log holds: opening it in the usual way would change files."""
     log = path.with_name(f"{path.name}-wal")
     if not log.is_file() or not log.stat().st_size:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as database:
             yield database
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_for_copies(copies) as folder:
         for file, name in ((path, "copy"), (log, "copy-wal")):
-            shutil.copyfile(file, Path(folder) / name)
-        with closing(sqlite3.connect(Path(folder) / "copy")) as database:
+            shutil.copyfile(file, folder / name)
+        with closing(sqlite3.connect(folder / "copy")) as database:
             yield database
 
 
@@ -77,13 +78,13 @@ def _mentions(name: str, value: Value, mention: Mention, columns: frozenset[str]
     return is_id and isinstance(value, int) and str(value) == mention.client
 
 
-def _live_occurrences(database: sqlite3.Connection, mention: Mention) -> int:
+def _live_occurrences(database: sqlite3.Connection, erasure: Erasure) -> int:
     database.execute("PRAGMA secure_delete = ON")  # else the copy has remains of its own
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "live.sqlite"
+    with folder_for_copies(erasure.copies) as folder:
+        copy = folder / "live.sqlite"
         database.execute("VACUUM INTO ?", (str(copy),))
         with copy.open("rb") as stream:
-            return mention.count(stream)
+            return erasure.mention.count(stream)
 
 
 def _values(database: sqlite3.Connection) -> Iterator[tuple[str, Value]]:

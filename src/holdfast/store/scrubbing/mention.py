@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 from holdfast.errors import ConfigurationError
+from holdfast.store.scrubbing.cells import CellReader, PlainCells
 
 BLOCK = 1 << 20
 WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
@@ -51,7 +52,8 @@ class Erasure:
 
     `own`: the file is Holdfast's own. In a file of somebody else only a table of clients is cleaned. `into`: where
     the cleaned file is written, while the file itself stays as it is. `headers`: the columns of deliveries, by which
-    a row is known that is kept as text.
+    a row is known that is kept as text. `cells`: what ingestion makes of cells that are no text. `copies`: where
+    copies are put that are needed for a moment (see `folder_for_copies`).
     """
 
     mention: Mention
@@ -59,12 +61,22 @@ class Erasure:
     own: bool = True
     into: Path | None = None
     headers: frozenset[tuple[str, ...]] = frozenset()
+    cells: CellReader = field(default_factory=PlainCells)
+    copies: Path | None = None
 
     def names_client(self, fields: Sequence[str]) -> bool:
         """True if the fields of a row name the client, in the columns of a delivery with as many."""
         headers = (header for header in self.headers if len(header) == len(fields))
         named = (field for each in headers for field, name in zip(fields, each, strict=True) if name in self.columns)
         return self.mention.client in named
+
+
+WIDE = ("utf-16-le", "utf-16-be")
+"""Encodings that a file may have without saying so, of two bytes a character or more."""
+ENCODINGS = ("cp1252", *WIDE)
+"""And that of Windows in Western Europe, which has every letter of Latin-1 in the same place."""
+SHORTEST_WIDE = 4
+"""Fewer bytes occur in pictures and programs by chance."""
 
 
 class Stream(Protocol):
@@ -113,10 +125,25 @@ class Mention:
         """True if the bytes mention the client."""
         return any(self._stands_alone(data, start, end) for start, end in self.places(data))
 
-    def in_stream(self, stream: Stream, *, json: bool = False) -> bool:
-        """True if the stream mentions the client; read in blocks. In `json` only whole strings are short numbers."""
-        judge = self._is_a_string if json and self.is_short_number else self._stands_alone
-        return any(self._judged(stream, judge))
+    def in_stream(self, stream: Stream, *, json: bool = False, encodings: Sequence[str] = ()) -> bool:
+        """True if the stream mentions the client, in UTF-8 or in one of the other `encodings`; read in blocks.
+
+        In `json` only whole strings are short numbers.
+        """
+        if json and self.is_short_number:
+            return any(self._judged(stream, self._is_a_string))
+        watched = _Watched(stream, [_Elsewhere(self, data, encoding) for data, encoding in self._encoded(encodings)])
+        return any(self._judged(watched, self._stands_alone)) or watched.found
+
+    def _encoded(self, encodings: Sequence[str]) -> Iterator[tuple[bytes, str]]:
+        """The id's bytes in those of the encodings that can write it, and otherwise than UTF-8."""
+        for encoding in encodings:
+            try:
+                data = self.client.encode(encoding)
+            except UnicodeEncodeError:
+                continue
+            if data != self.data and (encoding not in WIDE or len(data) >= SHORTEST_WIDE):
+                yield data, encoding
 
     def occurs_in(self, data: bytes) -> bool:
         """True if the id's characters occur in the bytes, whatever stands before and after them."""
@@ -179,6 +206,51 @@ class Mention:
     @staticmethod
     def _is_a_string(data: bytes, start: int, end: int) -> bool:
         return data[start - 1 : start] == b'"' and bool(STRING_AFTER.match(data, end))
+
+
+class _Elsewhere:
+    """A client's id in another encoding than UTF-8, looked for in blocks."""
+
+    def __init__(self, mention: Mention, data: bytes, encoding: str) -> None:
+        self._mention = mention
+        self._id = data
+        self._encoding = encoding
+        self._width = 2 if encoding in WIDE else 1
+        self._kept = b""
+        self.found = False
+
+    def look_at(self, block: bytes) -> None:
+        """Look at the next block; at an empty one in the end."""
+        around = NEIGHBOURHOOD * self._width
+        data = self._kept + block
+        end = len(data) - around * bool(block)
+        start = data.find(self._id, 0, end)
+        while start >= 0 and not self.found:
+            first = start - min(start, around) // self._width * self._width
+            text = data[first : start + len(self._id) + around].decode(self._encoding, "replace")
+            self.found = self._mention.in_text(text)
+            start = data.find(self._id, start + 1, end)
+        self._kept = data[-(len(self._id) + 2 * around) :]
+
+
+class _Watched:
+    """A stream whose blocks are also looked at in other encodings."""
+
+    def __init__(self, stream: Stream, others: Sequence[_Elsewhere]) -> None:
+        self._stream = stream
+        self._others = others
+
+    @property
+    def found(self) -> bool:
+        """True if the id was found in one of them."""
+        return any(other.found for other in self._others)
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`."""
+        block = self._stream.read(size)
+        for other in self._others:
+            other.look_at(block)
+        return block
 
 
 def _spellings(character: str) -> str:

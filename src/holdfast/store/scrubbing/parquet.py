@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from holdfast.store.scrubbing.cells import CellReader
 from holdfast.store.scrubbing.mention import Erasure, Mention
 from holdfast.store.scrubbing.rewriting import rewrite
 
@@ -21,33 +24,37 @@ SCHEMA_KEY = b"ARROW:schema"
 BATCH_ROWS = 64 << 10
 TEXTS = ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
 SPECIAL_ENCODINGS = ("DELTA", "BYTE_STREAM")
+UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
 
 
-def clean_parquet(path: Path, erasure: Erasure) -> int | None:
+def clean_parquet(path: Path, erasure: Erasure, seen: os.stat_result | None = None) -> int | None:
     """Write the file again, a row group at a time, without the client's rows; returns how many there were.
 
     Those are the rows with its id in a client column, and, of the rows that name no client there (or in a file of
-    Holdfast's own that has no such column), those in which any text mentions it. Schema, metadata, compression, the
-    order of the rows and their groups stay. None where the metadata mentions the client, a nested dictionary could
-    keep it, or somebody else's table mentions it and is no table of clients.
+    Holdfast's own that has no such column), those in which any text mentions it. A typed cell is the id that
+    ingestion makes of it. Schema, metadata, compression, the order of the rows and their groups stay. None where the
+    metadata mentions the client, a nested dictionary could keep it, or somebody else's table mentions it and is no
+    table of clients. `seen`: see `rewrite`.
     """
     with pq.ParquetFile(path, pre_buffer=False) as file:
         if not erasure.own and erasure.columns.isdisjoint(file.schema_arrow.names):
-            return None if parquet_mentions(path, erasure.mention, erasure.columns) else 0
+            return None if parquet_mentions(path, erasure) else 0
         groups = range(file.num_row_groups)
         if not any(_belonging(file.read_row_group(group), erasure).any() for group in groups):
             return None if _in_metadata(file.metadata, erasure.mention) else 0
         if _in_metadata(file.metadata, erasure.mention) or any(map(_nests_dictionary, file.schema_arrow)):
             return None
-        return rewrite(path, lambda new: _write_without(file, new, erasure), erasure.into)
+        return rewrite(path, lambda new: _write_without(file, new, erasure), erasure.into, seen)
 
 
-def parquet_mentions(path: Path, mention: Mention, columns: frozenset[str] = frozenset()) -> bool:
+def parquet_mentions(path: Path, erasure: Erasure) -> bool:
     """True if a value, a dictionary, the statistics, a column's name or the metadata of the file mention the client.
 
-    A whole number mentions it where it equals the id, if the id is no short number or the column is one of `columns`.
+    In a client column a cell mentions it that ingestion reads as the id; elsewhere a text, a UUID, or a whole number,
+    if the id is no short one.
     """
+    mention = erasure.mention
     with pq.ParquetFile(path) as file:
         leaves = [file.schema.column(place) for place in range(len(file.schema))]
         names = (name for leaf in leaves for name in leaf.path.split("."))
@@ -60,7 +67,7 @@ def parquet_mentions(path: Path, mention: Mention, columns: frozenset[str] = fro
     with pq.ParquetFile(path, read_dictionary=encoded, pre_buffer=False) as file:
         batches = file.iter_batches(BATCH_ROWS) if file.num_row_groups else ()
         return any(
-            _any_mention(column, mention) or (name in columns and bool(_equal(column, mention).any()))
+            _any_mention(column, erasure) or (name in erasure.columns and bool(_equal(column, erasure).any()))
             for batch in batches
             for name, column in zip(batch.schema.names, batch.columns, strict=True)
         )
@@ -107,9 +114,9 @@ def _belonging(table: pa.Table, erasure: Erasure) -> Mask:
     client, others, mentioned = (np.zeros(table.num_rows, dtype=bool) for _ in range(3))
     for name, column in zip(table.column_names, table.columns, strict=True):
         if name in erasure.columns:
-            equal = _by_chunk(column, lambda chunk: _equal(chunk, erasure.mention))
+            equal = _by_chunk(column, lambda chunk: _equal(chunk, erasure))
             client |= equal
-            others |= _by_chunk(column, _is_filled) & ~equal
+            others |= _by_chunk(column, lambda chunk: _is_filled(chunk, erasure.cells)) & ~equal
         else:
             mentioned |= _by_chunk(column, lambda chunk: _mentioning(chunk, erasure.mention))
     return client | (mentioned & ~others)
@@ -119,32 +126,22 @@ def _by_chunk(column: pa.ChunkedArray, judge: Callable[[pa.Array], Mask]) -> Mas
     return np.concatenate([np.zeros(0, dtype=bool), *map(judge, column.chunks)])
 
 
-def _equal(values: pa.Array, mention: Mention) -> Mask:
+def _equal(values: pa.Array, erasure: Erasure) -> Mask:
     kind = values.type
     if _is_text(kind):
-        return _true(pc.equal(_as_binary(values), mention.data))
+        return _true(pc.equal(_as_binary(values), erasure.mention.data))
     if pa.types.is_dictionary(kind):
-        return _among_dictionary(values, _equal(values.dictionary, mention))
-    number = _number(mention)
-    if number is None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        return np.zeros(len(values), dtype=bool)
-    try:
-        return _true(pc.equal(values, pa.scalar(number).cast(kind)))
-    except pa.ArrowInvalid:  # beyond what the column can hold
-        return np.zeros(len(values), dtype=bool)
+        return _among_dictionary(values, _equal(values.dictionary, erasure))
+    texts = erasure.cells.texts(values)
+    return np.zeros(len(values), dtype=bool) if texts is None else _true(pc.equal(texts, erasure.mention.client))
 
 
-def _number(mention: Mention) -> int | None:
-    """The id as a whole number of at most 18 digits, if it is written like one."""
-    is_number = mention.data.isdigit() and len(mention.data) <= 18
-    return int(mention.data) if is_number and str(int(mention.data)) == mention.client else None
-
-
-def _is_filled(values: pa.Array) -> Mask:
+def _is_filled(values: pa.Array, cells: CellReader) -> Mask:
     filled: Mask = values.is_valid().to_numpy(zero_copy_only=False)
     if pa.types.is_dictionary(values.type):
-        return filled & _among_dictionary(values, _is_filled(values.dictionary))
-    return filled & _true(pc.greater(pc.binary_length(_as_binary(values)), 0)) if _is_text(values.type) else filled
+        return filled & _among_dictionary(values, _is_filled(values.dictionary, cells))
+    texts = _as_binary(values) if _is_text(values.type) else cells.texts(values)
+    return filled if texts is None else filled & _true(pc.greater(pc.binary_length(texts), 0))
 
 
 def _mentioning(values: pa.Array, mention: Mention) -> Mask:
@@ -179,20 +176,22 @@ def _texts_mentioning(values: pa.Array, mention: Mention) -> Mask:
     return candidates
 
 
-def _any_mention(values: pa.Array, mention: Mention) -> bool:
+def _any_mention(values: pa.Array, erasure: Erasure) -> bool:
     """True if the values, or a dictionary anywhere in them, mention the client."""
-    kind = values.type
+    kind, mention = values.type, erasure.mention
     if pa.types.is_dictionary(kind):
-        return _any_mention(values.dictionary, mention)
+        return _any_mention(values.dictionary, erasure)
     if pa.types.is_struct(kind):
-        return any(_any_mention(inner, mention) for inner in values.flatten())
+        return any(_any_mention(inner, erasure) for inner in values.flatten())
     if _is_list(kind):
-        return _any_mention(values.flatten(), mention)
+        return _any_mention(values.flatten(), erasure)
     if pa.types.is_map(kind):
-        return _any_mention(values.keys, mention) or _any_mention(values.items, mention)
+        return _any_mention(values.keys, erasure) or _any_mention(values.items, erasure)
     if _is_text(kind):
         return bool(_texts_mentioning(values, mention).any())
-    return pa.types.is_integer(kind) and not mention.is_short_number and bool(_equal(values, mention).any())
+    is_number = pa.types.is_integer(kind) and mention.data.isdigit() and not mention.is_short_number
+    is_uuid = kind == pa.uuid() and UUID.fullmatch(mention.client)
+    return bool((is_number or is_uuid) and _equal(values, erasure).any())
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -6,17 +6,17 @@ import codecs
 import os
 import re
 import tarfile
-import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Literal, NamedTuple
 
 from holdfast.errors import InputOutputError, NotPermitted, from_os_error
+from holdfast.store.copies import folder_for_copies
 from holdfast.store.scrubbing.databases import database_mentions, database_of_log
 from holdfast.store.scrubbing.kinds import BEGINNING, Kind, Opaque, kind_of, opened, unpacked
-from holdfast.store.scrubbing.mention import BLOCK, Mention
+from holdfast.store.scrubbing.mention import BLOCK, ENCODINGS, WIDE, Erasure, Mention
 from holdfast.store.scrubbing.parquet import parquet_mentions
 from holdfast.store.scrubbing.workbooks import is_workbook, notes_of, refuse_encrypted, workbook_mentions
 
@@ -29,39 +29,52 @@ SUFFIX = re.compile(r"\.[A-Za-z]+\Z")
 
 
 class Trace(NamedTuple):
-    """A place that still tells of a client: by its name, by what it holds; or it cannot be looked through, and why."""
+    """A place that still tells of a client: by its name, by what it holds; or it cannot be looked through.
+
+    Then `why` says why not, and `then` what to do, where more is known than that.
+    """
 
     path: Path
     by: Literal["name", "content", "unreadable"]
     why: str = ""
+    then: str = ""
 
 
 def mentions(path: Path, client: str, columns: frozenset[str] = frozenset()) -> bool:
     """True if the file still holds the client: in its raw bytes, or in what they pack or encode.
 
     That is: inside gzip, bzip2 and xz, in the members of zip and tar archives, and in what is packed in them in turn;
-    in workbooks; in the values, dictionaries, statistics and metadata of Parquet files; in UTF-16 text; in the live
-    rows and in the remains of deleted ones of an SQLite database (whose log, while it holds anything, counts by every
-    occurrence of the id's characters, even inside a longer word). What else is compressed is not unpacked: the
-    streams of a PDF, the pixels of a picture. An id that is a short number counts as a number only in one of
-    `columns`, and of a database only as a value.
+    in workbooks; in the values, dictionaries, statistics and metadata of Parquet files; in text in UTF-16, Latin-1 or
+    Windows-1252, whether it says so or not; in the live rows and in the remains of deleted ones of an SQLite database
+    (whose log, while it holds anything, counts by every occurrence of the id's characters, even inside a longer
+    word). What else is compressed is not unpacked: the streams of a PDF, the pixels of a picture. An id that is a
+    short number counts as a number only in one of `columns`, and of a database only as a value.
 
     Memory does not grow with the file. Rows of a database that may hold remains, and members of archives that are
-    packed themselves, are copied for a moment into the system's folder for temporary files. A link, a folder or a
-    device holds nothing.
+    packed themselves, are copied for a moment into the system's folder for temporary files; `holds` can be told of
+    another. A link, a folder or a device holds nothing.
 
     Raises InputOutputError or NotPermitted for a file that cannot be read, or looked through to its end.
     """
-    return _Search(Mention(client), columns).finds(path)
+    return holds(path, Erasure(Mention(client), columns))
+
+
+def holds(path: Path, erasure: Erasure) -> bool:
+    """As `mentions`, with cells read and copies kept as the erasure says."""
+    return _Search(erasure).finds(path)
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
     """Looking for a client in one file, `depth` archives deep."""
 
-    mention: Mention
-    columns: frozenset[str]
+    erasure: Erasure
     depth: int = 0
+
+    @property
+    def mention(self) -> Mention:
+        """What is looked for."""
+        return self.erasure.mention
 
     def finds(self, path: Path) -> bool:
         mention = self.mention
@@ -75,12 +88,12 @@ class _Search:
                 return not seen_with_it and mention.count(stream) > 0
             if kind == "sqlite":
                 raw = not mention.is_short_number and mention.in_stream(stream)
-                return raw or database_mentions(path, mention, self.columns)
+                return raw or database_mentions(path, self.erasure)
             if kind == "packed" or self.depth > DEEPEST:
                 hint = "unpack it and look at it yourself, and remove it if it is not needed"
                 raise Opaque("this is packed in a way that cannot be unpacked here", file=str(path), hint=hint)
             says_something = kind not in PACKED or len(mention.data) >= SHORTEST_IN_PACKED_BYTES
-            if says_something and mention.in_stream(stream, json=kind == "json"):
+            if says_something and mention.in_stream(stream, json=kind == "json", encodings=_encodings(kind)):
                 return True
             stream.seek(0)
             return self._finds_inside(path, stream, kind)
@@ -91,11 +104,11 @@ class _Search:
         if kind == "utf-16":
             return self.mention.in_stream(codecs.EncodedFile(stream, "utf-8", "utf-16", errors="replace"))
         if kind == "parquet":
-            return parquet_mentions(path, self.mention, self.columns)
+            return parquet_mentions(path, self.erasure)
         if kind == "tar":
             return self._finds_in_tar(stream)
         if kind == "zip":
-            return workbook_mentions(path, self.mention) if is_workbook(path) else self._finds_in_zip(path)
+            return workbook_mentions(path, self.erasure) if is_workbook(path) else self._finds_in_zip(path)
         return False
 
     def _finds_in_tar(self, stream: BinaryIO) -> bool:
@@ -124,13 +137,20 @@ class _Search:
         beginning = stream.read(BEGINNING)
         whole, kind = _Rest(beginning, stream), kind_of(beginning)
         if kind in {"text", "json", "markup", "binary"}:
-            return self.mention.in_stream(whole, json=kind == "json")
-        with tempfile.TemporaryDirectory() as folder:
-            copy = Path(folder) / "member"
+            return self.mention.in_stream(whole, json=kind == "json", encodings=_encodings(kind))
+        with folder_for_copies(self.erasure.copies) as folder:
+            copy = folder / "member"
             with copy.open("wb") as file:
                 while block := whole.read(BLOCK):
                     file.write(block)
             return replace(self, depth=self.depth + 1).finds(copy)
+
+
+def _encodings(kind: Kind) -> tuple[str, ...]:
+    """The encodings besides UTF-8 that bytes of a kind may be in; packed bytes are none of a text."""
+    if kind in {"text", "json", "markup"}:
+        return ENCODINGS
+    return WIDE if kind == "binary" else ()
 
 
 class _Rest:
@@ -149,16 +169,17 @@ class _Rest:
 
 
 def traces(
-    root: Path, client: str, skip: frozenset[str] = frozenset(), columns: frozenset[str] = frozenset()
+    root: Path, client: str, skip: frozenset[str] = frozenset(), finds: Callable[[Path], bool] | None = None
 ) -> Iterator[Trace]:
     """Every file below `root` that mentions the client, or whose name does, and what cannot be looked through.
 
     Names of folders, and where links lead to, count too; links are not followed. `skip`: paths of files
-    and folders below `root`, as `logs/old`, that are left out. `columns`: see `mentions`. In the order of their paths.
+    and folders below `root`, as `logs/old`, that are left out. `finds` looks into a file, as `mentions` does, which
+    is asked without it. In the order of their paths.
     """
     mention = Mention(client)
     for path in everything_below(root, skip):
-        found = _trace(path, mention, columns)
+        found = _trace(path, mention, finds or (lambda path: mentions(path, client)))
         if found:
             yield found
 
@@ -186,7 +207,7 @@ def _everything_below(folder: Path, root: Path, skip: frozenset[str]) -> Iterato
                 yield from _everything_below(path, root, skip)
 
 
-def _trace(path: Path, mention: Mention, columns: frozenset[str]) -> Trace | None:
+def _trace(path: Path, mention: Mention, finds: Callable[[Path], bool]) -> Trace | None:
     try:
         target = str(path.readlink()) if path.is_symlink() else ""
         if any(name_mentions(name, mention) for name in (path.name, *PurePosixPath(target).parts)):
@@ -194,11 +215,11 @@ def _trace(path: Path, mention: Mention, columns: frozenset[str]) -> Trace | Non
         if path.is_dir() and not path.is_symlink():
             os.scandir(path).close()
             return None
-        return Trace(path, "content") if mentions(path, mention.client, columns) else None
+        return Trace(path, "content") if finds(path) else None
     except OSError as error:
         return Trace(path, "unreadable", error.strerror or type(error).__name__) if os.path.lexists(path) else None
     except (InputOutputError, NotPermitted) as error:
-        return Trace(path, "unreadable", error.message) if os.path.lexists(path) else None
+        return Trace(path, "unreadable", error.message, error.hint or "") if os.path.lexists(path) else None
 
 
 def name_mentions(name: str, mention: Mention) -> bool:

@@ -1,23 +1,39 @@
-"""One client in Excel workbooks: its rows taken out, and every place where it may still be."""
+"""One client in Excel workbooks: its rows emptied, and every place where it may still be."""
 
 from __future__ import annotations
 
 import codecs
+import os
+import posixpath
 import re
-import warnings
+import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from xml.parsers import expat
 
+from holdfast.store.scrubbing.cells import SheetRows
+from holdfast.store.scrubbing.kinds import Opaque
+from holdfast.store.scrubbing.markup import Editor
 from holdfast.store.scrubbing.mention import BLOCK, Erasure, Mention
 from holdfast.store.scrubbing.rewriting import rewrite
+from holdfast.store.scrubbing.workbookparts import (
+    CommentsWithout,
+    SheetWithout,
+    StringsOf,
+    UsedStrings,
+    WithoutCalcChain,
+)
 
 WORKBOOK = "xl/workbook.xml"
-MACROS = "xl/vbaProject.bin"
-ROWS = ("xl/worksheets/sheet", "xl/sharedStrings.xml")
-"""Parts that hold the rows."""
+CONTENT_TYPES = "[content_types].xml"
+SHARED_STRINGS = "sharedstrings.xml"
+CALC_CHAIN = "calcchain.xml"
+"""The order of calculation, which names cells that are no more; spreadsheet programs make it anew."""
+SHEET = re.compile(r"xl/\w*sheets/[^/]+\.xml")
+"""Parts that hold the rows, by their usual names."""
+COMMENTS = ("/comments", "/threadedComment")
 MARKUP = (".xml", ".rels", ".vml")
 DECORATION = ("[Content_Types].xml", "xl/styles.xml", "xl/theme/")
 """Parts that hold nothing a person entered."""
@@ -35,23 +51,25 @@ JOINED = frozenset({"si", "is", "text"})
 """Elements whose text may be cut into runs of different fonts."""
 
 
-def clean_workbook(path: Path, erasure: Erasure) -> int | None:
-    """Write the workbook again without the client's rows; returns how many there were.
+def clean_workbook(path: Path, erasure: Erasure, seen: os.stat_result | None = None) -> int | None:
+    """Write the workbook again with the client's rows emptied; returns how many there were. `seen`: see `rewrite`.
 
-    The first row of a sheet that is not empty is its header. Removed are the rows whose cell under a client column
-    is the id, and of the rows that name no client there (or in a sheet of Holdfast's own that has no such column)
-    those in which a cell mentions it. None for a workbook that mentions it elsewhere than in rows (in a pivot table's
-    cache, a defined name, a comment that stays), and for somebody else's that mentions it in a sheet that is no table
-    of clients, and there alone.
+    The first row of a sheet that is not empty is its header. Emptied are the rows whose cell under a client column is
+    read as the id, and of the rows that name no client there (or in a sheet of Holdfast's own that has no such
+    column) those in which a cell mentions it. None for a workbook that mentions it elsewhere than in rows (in a pivot
+    table's cache, a defined name, the comment on another row), and for somebody else's that mentions it in a sheet
+    that is no table of clients, and there alone.
 
-    The rows below move up. Formulas are not adjusted to that, and lose the values computed last until a spreadsheet
-    program opens the workbook; what openpyxl does not know (some charts, pictures, extensions) is lost.
+    No other cell moves or changes, nor does its formula or its stored result, which may have been worked out from
+    what is gone. Comments on the rows are emptied, too.
     """
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        if not _found(archive, archive.infolist(), erasure.mention, loosely=True):
-            return 0
-    return rewrite(path, lambda new: _write_without(path, new, erasure, macros=MACROS in names), erasure.into)
+    found = {part.lower(): _rows_of(rows, erasure) for part, rows in erasure.cells.sheets(path)}
+    gone = {part: rows for part, rows in found.items() if rows}
+    if not gone:
+        with zipfile.ZipFile(path) as archive:
+            elsewhere = None in found.values() or _found(archive, archive.infolist(), erasure.mention)
+        return None if elsewhere else 0
+    return rewrite(path, lambda new: _write_without(path, new, gone, erasure), erasure.into, seen)
 
 
 def is_workbook(path: Path) -> bool:
@@ -60,13 +78,20 @@ def is_workbook(path: Path) -> bool:
         return WORKBOOK in archive.namelist()
 
 
-def workbook_mentions(path: Path, mention: Mention) -> bool:
-    """True if a part of the workbook, its name, or a comment mentions the client.
+def workbook_mentions(path: Path, erasure: Erasure) -> bool:
+    """True if a part of the workbook, its name, or a comment mentions the client, or a cell is read as its id.
 
     The texts are looked at as a spreadsheet program reads them. Raises BadZipFile for what is encrypted.
     """
     with zipfile.ZipFile(path) as archive:
-        return any(map(mention.in_bytes, notes_of(archive))) or _found(archive, archive.infolist(), mention)
+        if any(map(erasure.mention.in_bytes, notes_of(archive))):
+            return True
+        if _found(archive, archive.infolist(), erasure.mention):
+            return True
+    try:
+        return any(_names_client(rows, erasure) for _, rows in erasure.cells.sheets(path))
+    except Opaque:  # so nobody reads an id in it
+        return False
 
 
 def notes_of(archive: zipfile.ZipFile) -> Iterator[bytes]:
@@ -82,20 +107,17 @@ def refuse_encrypted(member: zipfile.ZipInfo) -> None:
         raise zipfile.BadZipFile("a member is encrypted")
 
 
-def _found(
-    archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], mention: Mention, *, loosely: bool = False
-) -> bool:
-    """True if one of the members mentions the client; `loosely`: if the id's characters occur in it."""
+def _found(archive: zipfile.ZipFile, members: Iterable[zipfile.ZipInfo], mention: Mention) -> bool:
+    """True if one of the members mentions the client."""
     for member in members:
         refuse_encrypted(member)
         with archive.open(member) as stream:
             if member.filename.endswith(MARKUP):
                 if member.filename.startswith(DECORATION) or not _is_worth_parsing(archive, member, mention):
                     continue
-                texts = _texts(stream, numbers=loosely or not mention.is_short_number)
-                if any(mention.client in text if loosely else mention.in_text(text) for text in texts):
+                if any(map(mention.in_text, _texts(stream, numbers=not mention.is_short_number))):
                     return True
-            elif mention.occurs(stream) if loosely else mention.in_stream(stream):
+            elif mention.in_stream(stream):
                 return True
     return False
 
@@ -168,73 +190,103 @@ class _Part:
             self._pieces.append(text)
 
 
+# ---- which rows
+
+
+def _rows_of(rows: SheetRows, erasure: Erasure) -> frozenset[int] | None:
+    """The rows to empty; None for somebody else's sheet that is no table of clients and mentions this one."""
+    places: list[int] | None = None
+    gone: set[int] = set()
+    for number, cells in rows:
+        if places is None:
+            places = [place for place, name in cells.items() if name in erasure.columns]
+            if places:
+                continue
+        clients = {cells[place] for place in places if cells.get(place)}
+        if erasure.mention.client in clients or (not clients and any(map(erasure.mention.in_text, cells.values()))):
+            gone.add(number)
+    return None if gone and not places and not erasure.own else frozenset(gone)
+
+
+def _names_client(rows: SheetRows, erasure: Erasure) -> bool:
+    """True if a cell under a client column is read as the id."""
+    _, header = next(rows, (0, {}))
+    places = [place for place, name in header.items() if name in erasure.columns]
+    return any(cells.get(place) == erasure.mention.client for _, cells in rows for place in places)
+
+
 # ---- the new workbook
 
 
-def _write_without(path: Path, new: Path, erasure: Erasure, *, macros: bool) -> int | None:
-    from openpyxl import load_workbook
-
-    with path.open("rb") as stream, warnings.catch_warnings():  # by name, openpyxl would judge by the name
-        warnings.simplefilter("ignore")  # what openpyxl says that it will lose is said in the contract
-        try:
-            book = load_workbook(stream, keep_vba=macros, rich_text=True)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise zipfile.BadZipFile(f"not a workbook: {error}") from error
-        found = [_clean_sheet(sheet, erasure) for sheet in book.worksheets]
-        book.save(new)
-        book.close()
-    removed = sum(each for each in found if each)
-    if not removed and None in found:
-        return None
+def _write_without(path: Path, new: Path, gone: Mapping[str, Collection[int]], erasure: Erasure) -> int | None:
+    with zipfile.ZipFile(path) as old:
+        editors = _editors(old, gone)
+        with zipfile.ZipFile(new, "w") as fresh:
+            fresh.comment = old.comment
+            for member in old.infolist():
+                name = _name_of(member)
+                if not name.endswith(CALC_CHAIN):
+                    with old.open(member) as source, fresh.open(_as(member), "w") as sink:
+                        if name in editors:
+                            editors[name].edit(source, sink)
+                        else:
+                            shutil.copyfileobj(source, sink, BLOCK)
     with zipfile.ZipFile(new) as archive:
-        others = [member for member in archive.infolist() if not member.filename.startswith(ROWS)]
-        return None if _found(archive, others, erasure.mention) else removed
+        others = [each for each in archive.infolist() if not (_name_of(each) in gone or _holds_rows(_name_of(each)))]
+        elsewhere = any(map(erasure.mention.in_bytes, notes_of(archive))) or _found(archive, others, erasure.mention)
+        return None if elsewhere else sum(map(len, gone.values()))
 
 
-def _clean_sheet(sheet: Any, erasure: Erasure) -> int | None:
-    """How many rows were removed; None for somebody else's sheet that is no table of clients and mentions this one."""
-    rows = enumerate(sheet.iter_rows(values_only=True), start=1)
-    places: list[int] | None = None
-    gone: list[int] = []
-    for number, row in rows:
-        cells = [_as_text(cell) for cell in row]
-        if places is None and any(cells):
-            places = [place for place, name in enumerate(cells) if name in erasure.columns]
-            if places:
-                continue
-        if _belongs(cells, places or [], erasure.mention):
-            gone.append(number)
-    if gone and not places and not erasure.own:
-        return None
-    for first, count in _runs_from_the_end(gone):
-        sheet.delete_rows(first, count)
-    return len(gone)
+def _editors(archive: zipfile.ZipFile, gone: Mapping[str, Collection[int]]) -> dict[str, Editor]:
+    """What edits each part that is not copied as it is."""
+    members = {_name_of(member): member for member in archive.infolist()}
+    used: set[int] = set()
+    editors: dict[str, Editor] = {}
+    for name, member in members.items():
+        if name in gone or SHEET.fullmatch(name):
+            with archive.open(member) as source, Path(os.devnull).open("wb") as nowhere:
+                UsedStrings(gone.get(name, ()), used).edit(source, nowhere)
+        if name == CONTENT_TYPES or name.endswith(".rels"):
+            editors[name] = WithoutCalcChain()
+    for name in members:
+        if name.endswith(SHARED_STRINGS):
+            editors[name] = StringsOf(used)
+    for part, rows in gone.items():
+        editors[part] = SheetWithout(rows)
+        folder, name = posixpath.split(part)
+        related = members.get(posixpath.join(folder, "_rels", f"{name}.rels"))
+        for target in _comments(archive, related, folder) if related else ():
+            editors[target] = CommentsWithout(rows)
+    return editors
 
 
-def _belongs(cells: list[str], places: list[int], mention: Mention) -> bool:
-    clients = [cells[place] for place in places]
-    if any(clients):
-        return mention.client in clients
-    return any(mention.in_text(cell) for cell in cells)
+def _comments(archive: zipfile.ZipFile, relations: zipfile.ZipInfo, folder: str) -> list[str]:
+    """The parts with the comments on a sheet."""
+    found: list[str] = []
+
+    def start(_tag: str, attributes: dict[str, str]) -> None:
+        if attributes.get("Type", "").endswith(COMMENTS):
+            place = posixpath.normpath(posixpath.join("/", folder, attributes.get("Target", "")))
+            found.append(place.lstrip("/").lower())
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.Parse(archive.read(relations), True)
+    return found
 
 
-def _as_text(cell: object) -> str:
-    """A cell as a person reads it: whole numbers without a fraction."""
-    if cell is None:
-        return ""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+def _name_of(member: zipfile.ZipInfo) -> str:
+    """The name of a part: letters in either case are the same."""
+    return member.filename.replace("\\", "/").lower()
 
 
-def _runs_from_the_end(numbers: Iterable[int]) -> list[tuple[int, int]]:
-    """First number and length of each run of consecutive numbers, the last run first.
+def _holds_rows(name: str) -> bool:
+    return name.endswith(SHARED_STRINGS) or bool(SHEET.fullmatch(name))
 
-    >>> _runs_from_the_end([2, 3, 7])
-    [(7, 1), (2, 2)]
-    """
-    runs: list[tuple[int, int]] = []
-    for number in numbers:
-        if runs and sum(runs[-1]) == number:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((number, 1))
-    return runs[::-1]
+
+def _as(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+    """A new member like it."""
+    twin = zipfile.ZipInfo(member.filename, member.date_time)
+    twin.compress_type, twin.external_attr, twin.comment = member.compress_type, member.external_attr, member.comment
+    twin.file_size = member.file_size  # which tells whether it needs the format for large ones
+    return twin

@@ -1,4 +1,4 @@
-"""Real databases to read from: SQLite, PostgreSQL, and MariaDB where the machine has it."""
+"""Real databases for tests to read from: SQLite, PostgreSQL, and MariaDB where the machine has it."""
 
 from __future__ import annotations
 
