@@ -31,6 +31,7 @@ OWNERS = {
         "store.migrations.versions.0001_first",
         "store.migrations.versions.0002_data",
         "store.migrations.versions.0003_custody",
+        "store.migrations.versions.0004_settled",
     },
     "click": {
         "invocation",
@@ -59,6 +60,7 @@ OWNERS = {
         "sources.snapshot",
         "store.migrations.versions.0002_data",
         "store.migrations.versions.0003_custody",
+        "store.migrations.versions.0004_settled",
         "store.custody",
         "store.database",
         "store.ledger",

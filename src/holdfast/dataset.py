@@ -131,11 +131,26 @@ def lost_deliveries(workspace: Workspace, files: Sequence[SourceFile]) -> list[S
 
 def dataset_digest(workspace: Workspace, files: Sequence[SourceFile], erased: int) -> str:
     """The dataset's identity: SHA-256 of its schema, the rule for conflicts, the deliveries in it, and how
-    they were read, in order of arrival, and how often a client was `erased`, or that undone, so far.
+    they were read, in order of arrival, the rows of them that were dealt with, and how often a client was `erased`, or
+    that undone, so far.
     """
+    numbers = {file.number for file in files}
+    settled = (place for place in sorted(settled_places(workspace)) if place[0] in numbers)
     parts = [workspace.source, workspace.schema.digest, workspace.conflicts, str(erased)]
     parts += (f"{file.digest}{file.read_as}{' outdated' if file.outdated else ''}" for file in files)
+    parts += (f"settled {delivery}:{line}" for delivery, line in settled)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def settled_places(workspace: Workspace) -> frozenset[tuple[int, int]]:
+    """The rows (delivery and line) that contradicted others until somebody dealt with them, in the output folder."""
+    files = sorted((workspace.output_folder / "quarantine").glob(SETTLED))
+    if not files:
+        return frozenset()
+    import pyarrow.parquet as pq
+
+    rows = (pq.read_table(file) for file in files)
+    return frozenset(place for each in rows for place in zip(*(column.to_pylist() for column in each), strict=True))
 
 
 def describe(workspace: Workspace, ledger: Ledger, engine: Engine, files: Sequence[SourceFile]) -> Dataset:
@@ -188,6 +203,15 @@ def write_out(session: Session) -> bool:
             session.engine.write_csv(view, temporary)
     write_file(record, ingested_files_text(digest, digest_of_file(final_data), files).encode())
     return True
+
+
+def write_out_what_is_there(session: Session) -> None:
+    """As `write_out`; where rows of a delivery are gone, finaldata.csv goes too: it may show what is there no more."""
+    workspace = session.workspace
+    if lost_deliveries(workspace, session.ledger.current_deliveries(workspace.source, workspace.schema.digest)):
+        (workspace.output_folder / FINAL_DATA).unlink(missing_ok=True)
+    else:
+        write_out(session)
 
 
 def rule_changed(session: Session, files: Sequence[SourceFile]) -> Iterator[str]:

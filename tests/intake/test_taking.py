@@ -450,3 +450,47 @@ def test_a_lost_delivery_that_is_refused_by_now_keeps_its_record(disordered: Wor
     assert lost in history_of(disordered)
     (again,) = ingest(disordered).files
     assert (again.status, again.number) == ("accepted", 2)
+
+
+def test_two_copies_that_change_at_once_supersede_their_delivery_once(empty: Workspace, deliver: Deliver) -> None:
+    for name in ("f.csv", "k.csv"):
+        deliver(empty.input_folder, name, [row("a"), row("b")])
+    ingest(empty)
+    deliver(empty.input_folder, "f.csv", [row("a", 10)])
+    deliver(empty.input_folder, "k.csv", [row("a", 20)])
+    record = ingest(empty)
+    assert [file.status for file in record.files] == ["accepted", "accepted"]
+    assert rows_of(empty) == [row("a", 10), row("a", 20)]
+
+
+def test_deliveries_that_were_lost_are_counted_whatever_order_their_bytes_came_in(
+    empty: Workspace, deliver: Deliver
+) -> None:
+    """The bytes of one came last under another schema."""
+    for name in ("g.csv", "a.csv", "b.csv"):
+        deliver(empty.input_folder, name, [row(name), row(f"{name} too", label=1)])
+        ingest(empty)
+    columns = tuple(
+        replace(column, maximum=10.0**9) if column.type == "integer" else column for column in empty.schema.columns
+    )
+    other = replace(empty, schema=replace(empty.schema, columns=columns))
+    (empty.input_folder / "a.csv").rename(empty.root / "a.csv")
+    ingest(other)
+    (empty.root / "a.csv").rename(empty.input_folder / "a.csv")
+    ingest(other)
+    for part in table_of(empty).parts():
+        if part.first > 1:
+            part.path.unlink()
+    record = ingest(empty)
+    assert [(file.number, file.accepted) for file in record.files] == [(2, 2), (3, 2)]
+    assert (record.dataset.rows, record.dataset.exited) == (6, 3)
+
+
+def test_a_file_that_was_corrected_when_its_rows_were_lost_is_taken_as_it_is_now(disordered: Workspace) -> None:
+    shutil.rmtree(disordered.output_folder)
+    disordered.output_folder.mkdir()
+    (disordered.input_folder / "m.csv").write_text(f"{HEADER}\n{row('corrected')}\n")
+    record = ingest(disordered)
+    assert [file.status for file in record.files] == ["accepted"] * 3
+    assert {row("corrected"), row("x", 3)} <= set(rows_of(disordered))
+    assert ingest(disordered).files == ()

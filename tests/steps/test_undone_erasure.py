@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.dataset import table_of
 from holdfast.errors import InputOutputError, UsageError
 from holdfast.records import to_json
 from holdfast.session import reading
@@ -314,3 +315,26 @@ def test_without_the_key_it_cannot_be_told_who_is_meant(erased: Workspace) -> No
         with pytest.raises(InputOutputError, match="the key of the erased clients is gone"):
             call(erased, GONE, MISTAKE)
     assert not erased.erasure_key_file.exists()
+
+
+@pytest.mark.parametrize("undone", [False, True])
+def test_lost_rows_of_another_delivery_stop_neither_an_erasure_nor_its_undoing(
+    fed: Workspace, deliver: Deliver, *, undone: bool
+) -> None:
+    deliver(fed.input_folder, "other.csv", [line_of("e9", 9)])
+    lost = ingest(fed).files[0].number
+    if undone:
+        erase(fed, GONE, REASON)
+    for part in table_of(fed).parts():
+        if part.first == lost:
+            part.path.unlink()
+    (fed.input_folder / "other.csv").rename(fed.root.parent / "other.csv")
+    if undone:
+        assert undo_erasure(fed, GONE, MISTAKE).read_again == ("branches/march.csv",)
+    else:
+        assert erase(fed, GONE, REASON).rows == 1
+    assert not (fed.output_folder / "finaldata.csv").exists()
+    (fed.root.parent / "other.csv").rename(fed.input_folder / "other.csv")
+    ingest(fed)
+    assert line_of("e9", 9) in rows_of(fed)
+    assert (line_of(GONE, 1) in rows_of(fed)) == undone

@@ -20,7 +20,9 @@ from holdfast.dataset import (
     view_of,
 )
 from holdfast.engines.base import Arrival, View
+from holdfast.errors import HoldfastError
 from holdfast.intake.history import History
+from holdfast.intake.settling import forget_lines, settle_alike
 from holdfast.records import Dataset, QuarantineAct, RejectedRow, SourceFile
 from holdfast.render.words import count
 from holdfast.schema import DELIVERY, LINE, Schema
@@ -65,13 +67,18 @@ def commit(session: Session, history: History, fresh: Sequence[Fresh]) -> tuple[
     if not fresh:
         return ()
     workspace, ledger = session.workspace, session.ledger
+    for each in fresh:
+        if each.file.former:
+            forget_lines(session, each.file.number)
+    settle_alike(session, [each.file for each in fresh])
     table = table_of(workspace)
     leaving = frozenset(file.number for each in fresh for file in each.superseded)
     parts = [part.path for part in table.parts()] + [each.part for each in fresh if each.part]
     view = replace(view_of(workspace, parts), without=leaving)
     before = _before(session, history)
-    on_top = all(file.number < fresh[0].file.number for file in history.current[-1:])
-    since = fresh[0].file.number if before and on_top and not leaving else 0
+    first = min(each.file.number for each in fresh)
+    on_top = all(file.number < first for file in history.current[-1:])
+    since = first if before and on_top and not leaving else 0
     arrived = {each.delivery: each for each in session.engine.arrivals(view, since)}
     unjudged = workspace.state_folder / UNJUDGED
     if not since:
@@ -118,6 +125,10 @@ def _digest(session: Session, history: History) -> str:
 
 def _counted(file: SourceFile, arrival: Arrival | None) -> SourceFile:
     """The delivery's record with what became of its good rows."""
+    good = arrival.rows if arrival else 0
+    if good + file.duplicate + file.quarantined + file.erased != file.rows:
+        counted = f"{good} + {file.duplicate} + {file.quarantined} + {file.erased}"
+        raise HoldfastError(f"{file.rows} rows read, {counted} counted", file=file.name)
     if arrival is None:
         return file
     notices = list(file.notices)

@@ -82,7 +82,8 @@ class History:
 
         Where the last row counts, another order would give another dataset.
         """
-        return self._last_came.get(found.digest, NEVER)
+        before = self.withdrawn(found)
+        return before.number if before else self._last_came.get(found.digest, NEVER)
 
     def superseded_by(self, found: Found, lying: Lying) -> tuple[SourceFile, ...]:
         """The current delivery that was the last one under this name, and what repaired it; unless the same bytes are

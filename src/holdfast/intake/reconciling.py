@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,21 +12,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from holdfast.dataset import (
-    FINAL_DATA,
     lost_deliveries,
     quarantine_numbered,
     table_for,
     table_of,
     view_of,
-    write_out,
+    write_out_what_is_there,
 )
 from holdfast.intake.committing import judge_what_was_left, parts_without, quarantine_contradictions
 from holdfast.intake.erased import erased_clients
+from holdfast.intake.finding import Found
 from holdfast.intake.replaying import taken_in
 from holdfast.intake.settling import settle
 from holdfast.intake.storing import is_of_erased
 from holdfast.records import SourceFile
-from holdfast.records.data import Identity
 from holdfast.render.words import count
 from holdfast.schema import DELIVERY
 from holdfast.session import Session, utc_now
@@ -52,7 +51,6 @@ def reconcile(session: Session) -> tuple[str, ...]:
     workspace, table = session.workspace, table_of(session.workspace)
     if table.version is None:
         return ()
-    settle(session)
     begun = workspace.state_folder / "mending"  # so that it is begun again where it was killed
     dataset = _Dataset(session, table, workspace.source, workspace.schema.digest)
     claims = session.ledger.claims(dataset.source, dataset.schema_digest)
@@ -79,20 +77,24 @@ def _restored(dataset: _Dataset) -> tuple[str, ...]:
     return (f"the ledger was empty: {again}; {lost}",) if known else ()
 
 
-def withdraw_lost(session: Session, lying: Collection[Identity]) -> tuple[SourceFile, ...]:
+def withdraw_lost(session: Session, lying: Sequence[Found]) -> tuple[SourceFile, ...]:
     """Let deliveries be taken again whose rows are gone, if all that is lost can come again.
 
-    It can if it is among the files `lying` there, or if it was read from a table. So a new output_folder_path fills
-    itself, and a deleted folder is made anew. Parts that hold no current delivery leave the table: they are gone, or
-    were left by an output folder that was changed and is now the old one again. Returns the deliveries that are to be
-    taken again.
+    It can if it is among the files `lying` there, or another file under its name, or if it was read from a table. So a
+    new output_folder_path fills itself, and a deleted folder is made anew. Parts that hold no current delivery leave
+    the table: they are gone, or were left by an output folder that was changed and is now the old one again. Returns
+    the deliveries that are to be taken again.
     """
     workspace, ledger, table = session.workspace, session.ledger, table_of(session.workspace)
     own = workspace.source, workspace.schema.digest
     current = ledger.current_deliveries(*own)
     lost = lost_deliveries(workspace, current)
-    tables = {source.name for source in workspace.databases}
-    can_return = all(file.identity in lying or file.repairs or file.folder in tables for file in lost)
+    tables, here = {source.name for source in workspace.databases}, {file.identity for file in lying}
+    changed = {(file.folder, file.name) for file in lying}  # what lies under its name now would supersede it
+    can_return = all(
+        file.identity in here or (file.folder, file.name) in changed or file.repairs or file.folder in tables
+        for file in lost
+    )
     again = tuple(lost) if can_return else ()
     read_again = {file.folder for file in again} & tables
     leaving = {f.number for f in (*again, *(f for f in current if f.folder in read_again))}  # tables from the beginning
@@ -109,11 +111,12 @@ def withdraw_lost(session: Session, lying: Collection[Identity]) -> tuple[Source
     return again
 
 
-def withdraw_outdated(session: Session, lying: Collection[Identity]) -> None:
+def withdraw_outdated(session: Session, lying: Sequence[Found]) -> None:
     """Let files that lie there be read again, each as the delivery that it is, because an erasure was undone."""
     workspace, table = session.workspace, table_of(session.workspace)
     current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
-    leaving = [file.number for file in current if file.outdated and file.identity in lying]
+    here = {file.identity for file in lying}
+    leaving = [file.number for file in current if file.outdated and file.identity in here]
     if leaving:
         touched, kept = parts_without(session, table, leaving, apart=True)
         table.commit("withdrawal", add=kept, remove=touched, left=leaving)
@@ -163,7 +166,9 @@ class _Dataset:
         last = {file.number: file for file in delivered}
         for file in (each for each in delivered if each is last[each.number]):
             before, version = known.get(file.number), file.version or 0
-            came_again = version > max(left.get(file.number, 0), before.version or 0) if before else True
+            came_again = before is None or (
+                file.digest == before.digest and version > max(left.get(file.number, 0), before.version or 0)
+            )
             if came_again and file.number not in current | superseded:
                 acts = tuple(taken_in(self.session, file, self.current)) if file.repairs else ()
                 ledger.record_delivery(self.session.run_id, self.source, self.schema_digest, file, acts)
@@ -248,6 +253,7 @@ def _mend_all(session: Session) -> str:
     """Mend the tables of all datasets in the output folder, and its quarantine; returns what to say of it."""
     workspace, ledger = session.workspace, session.ledger
     session.progress("mending the dataset", 0, None)
+    settle(session)
     erased = erased_clients(session).recogniser()
     superseded = gone = 0
     for source, schema_digest in ledger.sources():
@@ -259,10 +265,7 @@ def _mend_all(session: Session) -> str:
     parts = [part.path for part in table_of(workspace).parts() if part.path.is_file()]
     current = ledger.current_deliveries(workspace.source, workspace.schema.digest)
     quarantine_contradictions(session, view_of(workspace, parts), current, 0)
-    if lost_deliveries(workspace, current):
-        (workspace.output_folder / FINAL_DATA).unlink(missing_ok=True)
-    else:
-        write_out(session)
+    write_out_what_is_there(session)
     told = (
         f"{workspace.show(workspace.output_folder)} was not as the record knows it, as when a backup was put back: "
         f"{count(superseded, 'row', 'rows')} of superseded deliveries and {gone:,} of erased clients were taken out of "

@@ -77,6 +77,7 @@ class _Group:
     lying: Lying
     erased: Erased
     taken: Taken
+    leaving: set[int] = field(default_factory=set)
 
     def take(self, files: Sequence[Found]) -> None:
         """Read those that are no copies of others, then commit all in their order."""
@@ -187,7 +188,7 @@ class _Group:
         part, quarantine = self._part(file, entry), quarantine_of(self.session.workspace, entry)
         for path in (part, quarantine):  # refused rows never without the part
             move_into_place(unfinished(path), path)
-        superseded = self.history.superseded_by(file, self.lying)
+        superseded = self._superseded(file)
         self.taken.rejected += stored.shown
         complete = replace(
             stored.told_in(entry),
@@ -195,6 +196,14 @@ class _Group:
             read_as=file.read_as,
         )
         return Fresh(file=_superseding(complete, superseded), part=part, superseded=superseded)
+
+    def _superseded(self, file: Found) -> tuple[SourceFile, ...]:
+        """What leaves for this file, unless it leaves already for another of the group: they were copies."""
+        superseded = tuple(
+            each for each in self.history.superseded_by(file, self.lying) if each.number not in self.leaving
+        )
+        self.leaving.update(each.number for each in superseded)
+        return superseded
 
     def _commit(self, fresh: Sequence[Fresh]) -> None:
         self.taken.files += commit(self.session, self.history, fresh)
@@ -213,7 +222,7 @@ class _Group:
             entry = replace(entry, error=self.erased.told(outcome.record(self.session.run_id)))
         # A file that moved to another's name, as in a rotation, takes nobody's place; a copy of one that stayed does.
         changed = self.lying.copies[file.identity] > 1 and entry.status == "duplicate"
-        superseded = self.history.superseded_by(file, self.lying) if changed else ()
+        superseded = self._superseded(file) if changed else ()
         if superseded:
             self._commit([Fresh(file=_superseding(entry, superseded), superseded=superseded)])
             return

@@ -45,6 +45,7 @@ ISOLATION: dict[str, dict[str, Any]] = {
 SETTINGS = {
     "postgresql": (
         "SET LOCAL DateStyle = 'ISO, YMD'",
+        "SET LOCAL extra_float_digits = 3",
         "SET LOCAL statement_timeout = {ms}",
         "SET LOCAL idle_in_transaction_session_timeout = {ms}",
         "SET LOCAL TIME ZONE 'UTC'",

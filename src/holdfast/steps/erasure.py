@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from holdfast import records
-from holdfast.dataset import write_out
+from holdfast.dataset import write_out_what_is_there
 from holdfast.erasing.advance import InAdvance
 from holdfast.erasing.files import clean_files
 from holdfast.erasing.mentioned import mentioned_in_advance
@@ -68,7 +68,7 @@ def erase(
         clean_files(work)
         clean_logs(work)
         clean_ledger(work)
-        write_out(session)  # from what the ledger tells now
+        write_out_what_is_there(session)  # from what the ledger tells now
         clean_ledger(work)
         about: dict[str, Any] = {"tombstone": tombstone, "reason": reason, "erased": utc_now(), "actor": current_user()}
         name = _receipt_name(workspace, tombstone)
@@ -134,7 +134,7 @@ def undo_erasure(workspace: Workspace, client: str, reason: str) -> ErasureUndon
         ledger.undo_erasure(session.run_id, undone.undone, tombstone, undone)
         write_file(workspace.root / undone.receipt, json.dumps(to_json(undone), indent=1).encode())
         note.unlink(missing_ok=True)
-        write_out(session)
+        write_out_what_is_there(session)
         session.result = undone
         return undone
 

@@ -14,6 +14,7 @@ from holdfast.intake.held import Quarantine
 from holdfast.intake.history import History
 from holdfast.intake.reading_tables import take_tables
 from holdfast.intake.reconciling import reconcile, withdraw_lost, withdraw_outdated
+from holdfast.intake.settling import settle
 from holdfast.intake.storing import SHOWN_REJECTS
 from holdfast.intake.taking import Taken, take_files
 from holdfast.intake.upkeep import keep_up
@@ -35,13 +36,13 @@ def ingest(where: Workspace | Session, progress: Progress = silent) -> IngestRec
     with begin(where, "ingest", progress) as session:
         workspace = session.workspace
         told = reconcile(session)
+        settle(session)
         earlier = session.ledger.deliveries(workspace.source, workspace.schema.digest)
         current = session.ledger.current_deliveries(workspace.source, workspace.schema.digest)
         last_came = session.ledger.last_came(workspace.source)
         lying = look(workspace, History(earlier, current, last_came).knows)
-        here = {file.identity for file in lying.files}
-        again = withdraw_lost(session, here)
-        withdraw_outdated(session, here)
+        again = withdraw_lost(session, lying.files)
+        withdraw_outdated(session, lying.files)
         history, erased = History(earlier, current_files(session), last_came), erased_clients(session)
         told += tuple(judge_anew(session, history))
         known = sum(history.knows(file) for file in lying.files)

@@ -18,6 +18,7 @@ from holdfast.intake.history import History
 from holdfast.intake.reconciling import reconcile
 from holdfast.intake.repairing import Corrected, checked, keep_repairs, refuse_taken
 from holdfast.intake.replaying import replay_rows
+from holdfast.intake.settling import settle
 from holdfast.progress import Progress, silent
 from holdfast.records import (
     EVERY_LINE,
@@ -183,6 +184,7 @@ def replay(where: Workspace | Session, progress: Progress = silent, *, which: st
     """
     with begin(where, "quarantine replay", progress) as session:
         told = reconcile(session)
+        settle(session)
         history, erased = History.of(session), erased_clients(session)
         told += tuple(judge_anew(session, history))
         quarantine = Quarantine(session.workspace, session.ledger)

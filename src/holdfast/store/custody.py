@@ -22,6 +22,7 @@ from holdfast.store.tables import (
     numbers_in,
     quarantine_acts,
     ranges_of,
+    settled_rows,
 )
 
 ROWS_AT_ONCE = 10_000
@@ -163,6 +164,23 @@ class Custody(Database):
         with self._database_errors(), self._engine.begin() as connection:
             gone = quarantine_acts.update().where(old if every else old & settled).values(text=None)
             return connection.execute(gone).rowcount
+
+    def settle(self, places: Collection[tuple[int, int]]) -> None:
+        """Keep which rows (delivery and line) contradicted others until somebody dealt with them."""
+        new = [{"delivery": delivery, "line": line} for delivery, line in set(places) - self.settled()]
+        if new:
+            with self._database_errors(), self._engine.begin() as connection:
+                connection.execute(settled_rows.insert(), new)
+
+    def forget_lines(self, delivery: int) -> None:
+        """Let go of what was done to the rows of a delivery, known by their lines."""
+        with self._database_errors(), self._engine.begin() as connection:
+            for table in (quarantine_acts, settled_rows):
+                connection.execute(table.delete().where(table.c.delivery == delivery))
+
+    def settled(self) -> frozenset[tuple[int, int]]:
+        """Those rows."""
+        return frozenset((row.delivery, row.line) for row in self._rows(sa.select(settled_rows)))
 
     # ---- erased clients
 

@@ -136,6 +136,13 @@ quarantine_acts = sa.Table(
     sa.Index("quarantine_acts_by_row", "delivery", "line"),
 )
 
+settled_rows = sa.Table(
+    "settled_rows",
+    metadata,
+    sa.Column("delivery", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("line", sa.Integer, primary_key=True, autoincrement=False),
+)
+
 erasures = sa.Table(
     "erasures",
     metadata,
