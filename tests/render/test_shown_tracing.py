@@ -263,6 +263,14 @@ def test_a_model_in_production_that_learned_from_the_client_is_to_be_replaced() 
     assert "next: release 0001-c17ee777 serves a model that learned from the client" in text
 
 
+def test_of_a_release_that_a_lost_ledger_does_not_know_nothing_is_claimed() -> None:
+    text = receipt(unknown="0001-c17ee777")
+    assert "whether release 0001-c17ee777, which is in production, learned from the client is not known" in " ".join(
+        text.split()
+    )
+    assert "no model has learned from the client that the ledger knows" in " ".join(text.split())
+
+
 def test_models_that_are_not_in_production_need_no_replacing() -> None:
     text = receipt(models=(model(), model("d" * 64)))
     assert "2 models have learned from the client; none of them is in production:\n" in text

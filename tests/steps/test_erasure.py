@@ -34,6 +34,7 @@ from holdfast.steps.status import status
 from holdfast.steps.training import train
 from holdfast.store.deltatable import DatasetTable
 from holdfast.store.ledger import Ledger
+from holdfast.store.releases import current_id
 from holdfast.store.tombstones import Tombstones, make_key
 from holdfast.workspace import Workspace
 
@@ -470,7 +471,7 @@ STEPS: tuple[tuple[object, str], ...] = (
     (Ledger, "redigest"),
     (files, "_delivered_without"),
     (erasure, "clean_files"),
-    (erasure, "write_out"),
+    (erasure, "write_out_what_is_there"),
     (Ledger, "redact"),
     (erasure, "remaining"),
     (erasure, "write_file"),
@@ -623,6 +624,18 @@ def test_a_reason_that_names_the_client_is_refused_before_anything_is_done(inges
     assert final_data(ingested) == before
     with reading(ingested) as (ledger, _):
         assert ledger.tombstones() == frozenset()
+
+
+def test_a_lost_ledger_does_not_know_whether_the_release_learned_from_the_client(
+    running: Workspace, deliver: Deliver
+) -> None:
+    deliver(running.input_folder, "new.csv", [line_of(GONE, 1)])
+    ingest(running)
+    running.ledger_file.unlink()
+    ingest(running)
+    receipt = erase(running, GONE, REASON)
+    assert receipt.unknown == current_id(running.deployment_folder)
+    assert (receipt.models, receipt.in_production) == ((), None)
 
 
 @pytest.mark.parametrize("sign", [" ", ",", '"', "{"])

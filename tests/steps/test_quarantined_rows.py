@@ -531,6 +531,26 @@ def test_rows_that_were_taken_in_can_neither_be_waived_nor_repaired_again(held: 
     assert states(held)[3] == "replayed"
 
 
+def test_an_older_table_of_corrections_leaves_rows_alone_that_were_taken_in_since(
+    held: Workspace, tmp_path: Path
+) -> None:
+    out = tmp_path / "corrections.csv"
+    show_quarantine(held, "1", out=out)
+    repair(held, "1:3", {"lastmonth_activity": "2"})
+    replay(held)
+    done = repair_from(held, "1", out)
+    assert done.rows == 0
+    assert any("1 row of the table was taken in before" in notice for notice in done.notices)
+    assert states(held)[3] == "replayed"
+
+
+@pytest.mark.parametrize("name", ["corrections.xlsx", "corrections", "corrections.csv.gz"])
+def test_a_table_of_corrections_is_csv_and_has_such_a_name(held: Workspace, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"written as \.csv"):
+        show_quarantine(held, "1", out=tmp_path / name)
+    assert not (tmp_path / name).exists()
+
+
 # ---- taken in again
 
 

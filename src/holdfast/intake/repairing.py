@@ -12,6 +12,7 @@ from holdfast.errors import FileRefused, UsageError, excerpt
 from holdfast.intake.erased import erased_clients
 from holdfast.intake.storing import are_of_erased
 from holdfast.records import QuarantineAct, QuarantineDone, QuarantinedRow, RejectedRow, SourceFile
+from holdfast.render.words import count
 from holdfast.schema import Schema
 from holdfast.session import Session, utc_now
 from holdfast.sources.casting import cast
@@ -28,12 +29,13 @@ WHOLE_ROW = "whole rows"
 
 
 class Corrected:
-    """The rows of a delivery that somebody changed in a corrected table. `columns` counts what was changed in them,
-    once all were gone through.
+    """The rows of a delivery that somebody changed in a corrected table. `columns` counts what was changed in them, and
+    `taken` the rows that were taken in already, once all were gone through.
     """
 
     def __init__(self, file: SourceFile, corrections: Corrections, schema: Schema) -> None:
         self.columns: Counter[str] = Counter()
+        self.taken = 0
         self._file = file
         self._corrections = corrections
         self._schema = {column.name: column for column in schema.columns}
@@ -41,16 +43,17 @@ class Corrected:
     def among(self, refused: Iterable[QuarantinedRow]) -> Iterator[RowText]:
         """The new texts of those of the `refused` rows that were changed.
 
-        Raises UsageError for a row that was taken in already, and FileRefused for a row of the table that is none of
-        the refused ones, and for letters that the table's encoding may have changed.
+        Those that were taken in already are passed over: an older table may still have them. Raises FileRefused for a
+        row of the table that is none of the refused ones, and for letters that the table's encoding may have changed.
         """
         for row in refused:
             cells = None if row.kept else self._corrections.cells(row.line)
-            if cells is not None:
+            if cells is not None and row.state == "replayed":
+                self.taken += 1
+            elif cells is not None:
                 text, changes = self._changed(cells, row.repaired or row.text)
                 as_delivered = row.repaired and not self._changed(cells, row.text)[1]
                 if changes and not as_delivered:
-                    refuse_taken(row)
                     self._refuse_uncertain(row.line, changes)
                     self.columns.update(change.column or WHOLE_ROW for change in changes)
                     yield RowText(row.line, text)
@@ -61,7 +64,12 @@ class Corrected:
         as a spreadsheet program may have changed some of them unasked.
         """
         counts = ", ".join(f"{excerpt(column)} ({rows:,})" for column, rows in self.columns.most_common())
-        return (*self._corrections.notices, *([f"changed, by column: {counts}"] if counts else []))
+        taken = count(self.taken, "row of the table was", "rows of the table were")
+        return (
+            *self._corrections.notices,
+            *([f"changed, by column: {counts}"] if counts else []),
+            *([f"{taken} taken in before, and left as it is in the dataset"] if self.taken else []),
+        )
 
     def _changed(self, cells: Sequence[str], text: str) -> tuple[str, tuple[ChangedCell, ...]]:
         return changed_cells(cells, text, self._file.header, self._breaks)

@@ -19,6 +19,7 @@ from holdfast.intake.storing import Destination, Stored
 from holdfast.machine import cores
 from holdfast.records import RejectedRow, SourceFile
 from holdfast.records.data import Identity
+from holdfast.render.words import count
 from holdfast.session import Session, utc_now
 from holdfast.sources.files import digest_of_delivery, open_regular
 from holdfast.sources.parsed import Reading
@@ -246,7 +247,11 @@ def _changed(file: Found) -> bool:
 def _superseding(entry: SourceFile, superseded: Sequence[SourceFile]) -> SourceFile:
     if not superseded:
         return entry
-    told = f"{entry.name}: supersedes the delivery of {superseded[0].received}, whose rows leave the dataset"
+    gone = count(superseded[0].rows, "row leaves", "rows leave")
+    told = (
+        f"{entry.name}: supersedes the delivery of {superseded[0].received}, whose {gone} the dataset; "
+        f"it has {count(entry.rows, 'row', 'rows')}"
+    )
     return replace(entry, supersedes=superseded[0].number, notices=(*entry.notices, told))
 
 

@@ -80,7 +80,8 @@ class ErasurePlan:
 
     `rows`: delivered rows of the client in the datasets; `deliveries`: those that held the client, refused rows too.
     `cleaned`: files and how many rows, lines or values left each. `deleted`: files that were removed as a whole.
-    `models`: those that learned from the client's rows, `in_production` the release that serves one.
+    `models`: those that learned from the client's rows, `in_production` the release that serves one. `unknown`: the
+    release in production, where a lost ledger knows nothing of its model.
     `changed_versions`: earlier versions of the dataset that are read without the client from now on;
     `unreadable_versions`: those that are gone. `searched`: the folders in which every file was searched byte by byte,
     `files_searched` how many files. `remaining`: what is left in them: nothing, or the erasure is not complete.
@@ -106,6 +107,7 @@ class ErasurePlan:
     seconds: float
     in_advance: bool = False
     mentioned: tuple[Remnant, ...] = ()
+    unknown: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

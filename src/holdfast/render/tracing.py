@@ -240,8 +240,14 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 def _learned(record: ErasurePlan) -> Lines:
+    if record.unknown:
+        yield (
+            f"whether release {plain(record.unknown)}, which is in production, learned from the client is not known, "
+            "as the ledger was lost since: train and deploy anew"
+        )
+        yield ""
     if not record.models:
-        yield "no model has learned from the client"
+        yield "no model has learned from the client" + (" that the ledger knows" if record.unknown else "")
         return
     not_serving = "; it is not in production" if len(record.models) == 1 else "; none of them is in production"
     serving = "" if record.in_production else not_serving

@@ -201,7 +201,13 @@ def _told(work: Work, rows: Rows, tombstone: str | None) -> dict[str, Any]:
     models = tuple(each for each in traced_models(work.ledger) if each.digest in learned)
     release = current_id(work.workspace.deployment_folder)
     serves = any(release in model.releases for model in models)
-    return {"rows": len(rows), "models": models, "in_production": release if serves else None}
+    unknown = release if release not in {each.id for each in work.ledger.releases()} else None
+    return {
+        "rows": len(rows),
+        "models": models,
+        "in_production": release if serves else None,
+        "unknown": unknown,
+    }
 
 
 def _done(work: Work, rows: Rows) -> dict[str, Any]:

@@ -99,8 +99,8 @@ def _repaired(session: Session, taken: Sequence[SourceFile]) -> Iterator[str]:
     quarantine = Quarantine(session.workspace, session.ledger)
     repaired = sum(1 for file in refused for _ in quarantine.of(file).repaired())
     if repaired:
-        rows, them = ("row was", "it") if repaired == 1 else ("rows were", "them")
-        yield f"{repaired:,} of the refused {rows} repaired before: holdfast quarantine replay takes {them} in"
+        were, them = ("was", "it") if repaired == 1 else ("were", "them")
+        yield f"{repaired:,} of the refused rows {were} repaired before: holdfast quarantine replay takes {them} in"
 
 
 def _unreadable(session: Session, lying: Lying) -> list[SourceFile]:

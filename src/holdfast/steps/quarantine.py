@@ -77,6 +77,8 @@ def show_quarantine(
     """
     if out is not None:
         workspace.refuse_own_place(out)
+        if out.suffix.lower() != ".csv":
+            raise UsageError("rows to be corrected are written as .csv", file=str(out), hint="name it corrections.csv")
         if out.exists():
             raise UsageError("this file is there already", file=str(out), hint="corrections may be in it: name another")
     with reading(workspace) as (ledger, _):
