@@ -106,9 +106,20 @@ def redacted(work: Work, text: str, delivery: int | None) -> str:
     if header:
         return REDACTED if work.mention.client in ids_named_in(text, header, _client_column(work, header)) else text
     cleaned = clean_json(text.encode(), work.erasure)
-    if cleaned and not text_mentions(cleaned[0], work.mention):
+    if cleaned and text_mentions(cleaned[0], work.mention):  # in keys; a record stays one, whatever is in it
+        return json.dumps(_without_keys(work, json.loads(cleaned[0])))
+    if cleaned:
         return cleaned[0].decode()
     return REDACTED if text_mentions(text.encode(), work.mention) else text
+
+
+def _without_keys(work: Work, told: Any) -> Any:
+    if isinstance(told, list):
+        return [_without_keys(work, each) for each in told]
+    if not isinstance(told, dict):
+        return told
+    keys = {key: REDACTED if work.mention.in_text(key) else key for key in told}
+    return {keys[key]: _without_keys(work, each) for key, each in told.items()}
 
 
 def _without_excerpts(work: Work, text: str) -> str:

@@ -95,3 +95,16 @@ def test_wherever_the_borders_of_blocks_are_it_is_found_as_in_utf_8(
         assert found >= looked_for.in_text(text)
     elif len(client) > 1 or encoding == "cp1252":  # one wide character is not looked for
         assert found == looked_for.in_text(text)
+
+
+@pytest.mark.parametrize("client", ["null", "true", "56090", "1.5", "-12"])
+def test_in_json_what_stands_out_of_strings_is_nobodys_id(client: str) -> None:
+    looked_for = Mention(client)
+    outside = (f'{{"rows": {client}}}', f"[{client}]", f'{{"a": {client}}}\n{{"b": {client}}}\n')
+    inside = (f'{{"who": "{client}"}}', f'["client {client}, gone"]', f'{{"{client}": 1}}', f'{{"a": 1}}\n"{client}"\n')
+    assert not any(looked_for.in_stream(io.BytesIO(text.encode()), json=True) for text in outside)
+    assert all(looked_for.in_stream(io.BytesIO(text.encode()), json=True) for text in inside)
+
+
+def test_json_that_cannot_be_parsed_is_searched_as_any_other_text() -> None:
+    assert Mention("56090").in_stream(io.BytesIO(b'{"rows": 56090'), json=True)

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from json import loads
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from holdfast.errors import ConfigurationError
 from holdfast.store.scrubbing.cells import CellReader, PlainCells
@@ -43,6 +44,10 @@ FIELD_AFTER = re.compile(rb'\\{0,4}"|[,;\t\r\n]|\\[nrt]|</t>|\Z')
 FILE_ENDING = re.compile(rb"(?:\.(?:csv|gz|html|jsonl?|parquet|pdf|txt|xlsx)){1,2}", re.IGNORECASE)
 """What follows an id where a file is named after a client."""
 SENTENCE_END = re.compile(rb"\.{1,3}(?:[\s\"'<>)\\]|\Z)")
+JSON_TOKEN = re.compile(rb"null|true|false|NaN|-?(?:Infinity|[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
+"""What stands in JSON without quotes."""
+PARSED = 16 << 20
+"""So many bytes of JSON are parsed to tell its strings from what else is in it."""
 STRING_AFTER = re.compile(rb'\\{0,4}"')
 
 
@@ -128,12 +133,30 @@ class Mention:
     def in_stream(self, stream: Stream, *, json: bool = False, encodings: Sequence[str] = ()) -> bool:
         """True if the stream mentions the client, in UTF-8 or in one of the other `encodings`; read in blocks.
 
-        In `json` only whole strings are short numbers.
+        In `json` only whole strings are short numbers, and what stands out of strings is nobody's id: a count is no
+        client. Text that cannot be parsed, and more than PARSED bytes, is searched as any other.
         """
         if json and self.is_short_number:
             return any(self._judged(stream, self._is_a_string))
+        if json and JSON_TOKEN.fullmatch(self.data):
+            beginning = _read(stream, PARSED + 1)
+            found = self._in_strings(beginning) if len(beginning) <= PARSED else None
+            if found is not None:
+                return found
+            stream = _Resumed(beginning, stream)
         watched = _Watched(stream, [_Elsewhere(self, data, encoding) for data, encoding in self._encoded(encodings)])
         return any(self._judged(watched, self._stands_alone)) or watched.found
+
+    def _in_strings(self, data: bytes) -> bool | None:
+        """Whether a string or a key of JSON, or of a JSON text a line, mentions the client; None for anything else."""
+        try:
+            return any(map(self.in_text, _strings(loads(data))))
+        except (ValueError, RecursionError):
+            pass
+        try:
+            return any(map(self.in_text, _strings([loads(line) for line in data.splitlines() if line.strip()])))
+        except (ValueError, RecursionError):
+            return None
 
     def _encoded(self, encodings: Sequence[str]) -> Iterator[tuple[bytes, str]]:
         """The id's bytes in those of the encodings that can write it, and otherwise than UTF-8."""
@@ -206,6 +229,44 @@ class Mention:
     @staticmethod
     def _is_a_string(data: bytes, start: int, end: int) -> bool:
         return data[start - 1 : start] == b'"' and bool(STRING_AFTER.match(data, end))
+
+
+class _Resumed:
+    """A stream of which the beginning was read already."""
+
+    def __init__(self, beginning: bytes, rest: Stream) -> None:
+        self._beginning = beginning
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, at most `size`."""
+        block, self._beginning = self._beginning[:size], self._beginning[size:]
+        return block or self._rest.read(size)
+
+
+def _read(stream: Stream, size: int) -> bytes:
+    blocks: list[bytes] = []
+    while size > 0 and (block := stream.read(min(size, BLOCK))):
+        blocks.append(block)
+        size -= len(block)
+    return b"".join(blocks)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings of a JSON value, keys too; of one that is JSON itself, its strings."""
+    if isinstance(value, str):
+        try:
+            within = loads(value) if value[:1] in {"{", "["} else value
+        except (ValueError, RecursionError):
+            within = value
+        yield from [value] if within is value else _strings(within)
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield key
+            yield from _strings(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each)
 
 
 class _Elsewhere:
