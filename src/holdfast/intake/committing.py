@@ -21,6 +21,7 @@ from holdfast.dataset import (
 )
 from holdfast.engines.base import Arrival, View
 from holdfast.errors import HoldfastError
+from holdfast.intake.held import CONTRADICTION
 from holdfast.intake.history import History
 from holdfast.intake.settling import forget_lines, settle_alike
 from holdfast.records import Dataset, QuarantineAct, RejectedRow, SourceFile
@@ -32,7 +33,6 @@ from holdfast.store.deltatable import DatasetTable, Part, part_name
 from holdfast.store.files import replacing
 from holdfast.store.quarantine import QuarantineWriter, contradictions_beside
 
-CONTRADICTS = "contradicts"
 UNJUDGED = "unjudged"
 """This file of the state folder is there while rows are judged that are not all committed."""
 
@@ -222,9 +222,9 @@ def _contradicting(row: dict[str, Any], file: SourceFile, first: SourceFile | No
     """A row as quarantine keeps it; its text is written anew from its values."""
     key = ", ".join(column.name for column in (schema.client, schema.time) if column)
     text = as_csv(_cell(row.get(name), name, schema) for name in file.header)
-    rule = f"{CONTRADICTS} no row any more; it was dealt with before"
+    rule = f"{CONTRADICTION}no row any more; it was dealt with before"
     if first:
-        rule = f"{CONTRADICTS} line {row['_first_line']} of {first.name}, which has the same {key}"
+        rule = f"{CONTRADICTION}line {row['_first_line']} of {first.name}, which has the same {key}"
     return RejectedRow(file=file.name, line=row[LINE], column=None, rule=rule, text=text)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.store.ledger import Ledger
 
 CONTRADICTION = "contradicts "
+"""How the rule begins that a contradicting row broke."""
 FORGOTTEN = "[forgotten]"
 """What stands for a text that was let go."""
 

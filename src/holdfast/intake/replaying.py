@@ -72,7 +72,7 @@ def replay_rows(
         return others._replace(overtaken=len(overtaken))
     if not stored.rows:
         return Replayed(())
-    acts = _taken_in(origin, rows.taken, file.number)
+    acts = _acts_on(origin, rows.taken, file.number)
     return Replayed(commit(session, history, [Fresh(file=stored.told_in(file), part=part, acts=acts)]))
 
 
@@ -86,7 +86,7 @@ def taken_in(session: Session, file: SourceFile, current: Sequence[SourceFile]) 
     for origin in (each for each in reversed(current) if file.repairs in (each.number, each.repairs)):
         repaired = {row.line for row in quarantine.of(origin).repaired()}
         told = lines if origin.number == file.repairs else lines & repaired
-        yield from _taken_in(origin, sorted(told), file.number)
+        yield from _acts_on(origin, sorted(told), file.number)
         lines -= told
 
 
@@ -128,7 +128,7 @@ def _overtaken(session: Session, history: History, file: SourceFile, part: Path)
     return {row[LINE]: later[row[DELIVERY]] for row in found}
 
 
-def _taken_in(origin: SourceFile, lines: Iterable[int], number: int) -> Iterator[QuarantineAct]:
+def _acts_on(origin: SourceFile, lines: Iterable[int], number: int) -> Iterator[QuarantineAct]:
     done = _act(origin)
     return (replace(done, line=line, replayed_as=number) for line in lines)
 

@@ -68,7 +68,8 @@ def _has_lines(file: SourceFile) -> bool:
 
 def _note(session: Session, places: Set[tuple[int, int]]) -> None:
     told = settled_places(session.workspace)
-    session.ledger.settle(places | told)
+    if places or told:
+        session.ledger.settle(places | told)
     new = sorted(places - told)
     if new:
         folder = session.workspace.output_folder / "quarantine"

@@ -7,7 +7,6 @@ in its metadata, so the ledger can be brought up to date from the table.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import time
@@ -28,6 +27,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from holdfast.errors import CannotWrite, ConfigurationError, InputOutputError, UsageError
 from holdfast.records import DatasetVersion, SourceFile, from_json, to_json
 from holdfast.schema import DELIVERY
+from holdfast.store.files import sync_file, sync_folder
 
 LOG = "_delta_log"
 COMPACTION = "compaction"
@@ -281,12 +281,10 @@ class DatasetTable:
     def _make_durable(self, version: int) -> None:
         """Wait for the disk, which deltalake does not: the ledger must never be ahead of the table."""
         log = self.folder / LOG
-        for path in (*log.glob(f"{version:020d}.*"), *log.glob("_last_checkpoint"), log, self.folder):
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        for path in (*log.glob(f"{version:020d}.*"), *log.glob("_last_checkpoint")):
+            sync_file(path)
+        for folder in (log, self.folder):
+            sync_folder(folder)
 
     def _part(self, name: str) -> Part:
         numbers = part_numbers(name)

@@ -74,7 +74,7 @@ def move_into_place(written: Path, path: Path) -> None:
     Raises CannotWrite, NotPermitted or InputOutputError.
     """
     try:
-        _sync(written)
+        sync_file(written)
         written.replace(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -111,7 +111,8 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make the bytes of a file durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from holdfast.errors import InputOutputError
-from holdfast.store.files import replacing
+from holdfast.store.files import replacing, sync_file
 
 ATTEMPTS = 3
 
@@ -52,7 +52,7 @@ def take_place(path: Path, write: Callable[[Path], int | None], seen: os.stat_re
             _leave_unless(removed)
             os.chown(new, seen.st_uid, seen.st_gid)
             shutil.copystat(path, new)
-            _make_durable(new)  # which takes its time, and nothing may come between looking and replacing
+            sync_file(new)  # which takes its time, and nothing may come between looking and replacing
             _refuse_changed(path, seen)
     except _Untouched:
         pass
@@ -84,14 +84,6 @@ def _refuse_changed(path: Path, seen: os.stat_result) -> None:
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _make_durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _leave_unless(removed: int | None) -> None:
